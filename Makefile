@@ -5,7 +5,7 @@
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
-#   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first
+#   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first; SECONDS for make fuzz too
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
@@ -80,6 +80,20 @@ soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what 
 fresh: ## The commands of the README in a clean Debian root, as root and as an ordinary user (made and entered by root)
 	@local/tools/fresh
 
+.PHONY: advisories
+advisories: build ## What is known against the dependencies: reads the advisory database of RustSec from GitHub, which needs the network
+	@$(LOCAL) tools deny
+	$(DENY) check advisories
+
+.PHONY: sbom
+sbom: needs ## What the functions and `rewind` are made of, as CycloneDX: target/sbom.cdx.json
+	@python3 local/tools/sbom.py --root $(CURDIR) --out $(CURDIR)/target/sbom.cdx.json
+
+.PHONY: fuzz
+fuzz: export PYTHONDONTWRITEBYTECODE := 1
+fuzz: needs ## Input at random for SECONDS=300: what a database sends, Slack's door, requests, durations; prints the input that fails
+	@python3 tests/tools/fuzz.py --seconds $(or $(SECONDS),300)
+
 .PHONY: package
 package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them
 	@$(LOCAL) tools package
@@ -122,9 +136,12 @@ unit: needs
 # Each suite of Python runs in an environment of its own, and leaves a report in JUnit's format.
 PYTEST := -m pytest --quiet --junitxml=$(CURDIR)/.local/reports
 lint paths e2e: export PYTHONDONTWRITEBYTECODE := 1
+DENY := $(TOOLS)/deny/bin/cargo-deny --locked
 
 lint: build
-	@$(LOCAL) tools lint audit
+	@$(LOCAL) tools lint audit deny
+	cargo fetch --quiet --locked # the crates of other machines too, whose licences count
+	$(DENY) --offline check licenses bans sources
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml

@@ -43,7 +43,7 @@ ASK = between("approval", "IsApprovalNeeded", "RequestApproval")
 CONFIRM = between("approval", "IsApprovalToConfirm", "IsApprovalValid")
 DECIDED = between("approval", "RecordDecision", "IsApproved")
 APPROVE = ASK + CONFIRM + DECIDED
-FENCE = stage("fence")
+FENCE = stage("fence", without=["AnnounceUnwatched"])
 KEPT_OR_NOT = stage("keep undo")[:1]
 KEEP = stage("keep undo")[1:]
 RELEASE = stage("release")
@@ -61,7 +61,11 @@ KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
 # Before the undo of what failed inside the outage: is its function over? Where its answer was lost, that is waited for.
 OVER = stage("failed function")[:1]
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
-READ_RECORDS = between("cutover undo", "IsTrafficPossiblyMoved", "AreRecordsMoved")
+# Was a record ever sent to be moved, and if so, where do they lead?
+NEVER_SENT = between("cutover undo", "ReadMoveNote", "IsTrafficPossiblyMoved")
+READ_RECORDS = between("cutover undo", "ReadMoveNote", "AreRecordsMoved")
+# Moving them back failed, or was not answered.
+READ_BACK = between("cutover undo", "ReadRecordsBack", "AreRecordsBack")
 UNTOUCHED = between("cutover undo", "FenceRestored", "IsRestoredClusterUntouched")
 MOVE_BACK = [*UNTOUCHED, "UndoSwapDns", *UNDO_FENCE]
 # Nothing had moved, and nobody wrote: the restored cluster was fenced to see that, and is opened again for a resume.

@@ -1,13 +1,14 @@
 //! Questions to the person at the terminal.
 
 use crate::exit::Failure;
+use rewind_core::printable;
 use std::io::Write;
 
 /// Asks a question; returns what was typed, without the blanks around it.
 pub(crate) fn ask(question: &str) -> Result<String, Failure> {
     let unreadable = |error| Failure::Error(format!("the terminal could not be read: {error}; nothing was changed"));
     // On standard error: standard output may be a pipe, and holds the result alone.
-    eprint!("{question} ");
+    eprint!("{} ", printable(question));
     std::io::stderr().flush().map_err(unreadable)?;
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed).map_err(unreadable)?;

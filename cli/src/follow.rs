@@ -8,7 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, Ending, ErrorName, Finding, Outcome, Plan, format_duration, printable};
+use rewind_core::{
+    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, format_duration, printable, printable_json,
+    printable_lines,
+};
+use rewind_ui::format::Values;
 use rewind_ui::{Steps, format, is_plumbing, progress, render};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -167,7 +171,7 @@ impl Screen {
         let moved = self.steps.as_ref().is_none_or(|steps| !steps.has_moved_nothing());
         self.bar.set_prefix(if moved { GOES_ON } else { NOTHING_MOVED });
         if state == "RequestApproval" {
-            self.line(&format!("{} waits for a decision: rewind approve {}", self.id, self.id));
+            self.line(&printable(&format!("{} waits for a decision: rewind approve {}", self.id, self.id)));
         }
         self.current = Some(CurrentState { name: state, since: at, number, status: None, error: None });
     }
@@ -219,6 +223,10 @@ impl Screen {
                 let text = for_stderr(&format::plan(&plan));
                 self.line(text.trim_end());
             }
+        }
+        if let ("Verify" | "VerifyForward", Ok(report)) = (state, serde_json::from_value::<Report>(output.clone())) {
+            let text = for_stderr(&format::report(&report, Values::Shown));
+            self.line(text.trim_end());
         }
         if let ("Preflight", Some(findings)) = (state, output.get("findings")) {
             let findings: Vec<Finding> = serde_json::from_value(findings.clone()).unwrap_or_default();
@@ -276,9 +284,9 @@ impl Screen {
         );
         // A script that is interrupted still gets one document, with the id by which it can ask again.
         if self.output.is_json() {
-            println!("{}", json!({ "outcome": "Running", "recoveryId": self.id }));
+            println!("{}", printable_json(&json!({ "outcome": "Running", "recoveryId": self.id })));
         }
-        eprintln!("{notice}");
+        eprintln!("{}", printable_lines(&notice));
     }
 
     fn note(&self, text: &str) {

@@ -3,7 +3,7 @@
 use crate::args::Options;
 use crate::exit::Failure;
 use console::Style;
-use rewind_core::printable_lines;
+use rewind_core::{printable_json, printable_lines};
 use rewind_ui::{Document, render};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -41,7 +41,7 @@ impl Output {
     /// Writes the result to standard output: the JSON for a script, the document for a person.
     pub(crate) fn result(self, json: &Value, document: &Document) {
         if self.json {
-            println!("{json}");
+            println!("{}", printable_json(json));
         } else {
             print!("{}", render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
         }
@@ -65,7 +65,7 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         if self.json {
             // On standard output: a script finds one document there however the command ends.
-            println!("{}", json!({ "error": failure.kind(), "message": failure.message() }));
+            println!("{}", printable_json(&json!({ "error": failure.kind(), "message": failure.message() })));
         } else {
             let message = printable_lines(failure.message());
             eprintln!("{} {message}", Style::new().red().bold().for_stderr().apply_to("error:"));

@@ -28,6 +28,7 @@ PSEUDO = {
 # How ARNs of resources begin, and what comes before the name.
 ARNS = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::Events::EventBus": ("events", "event-bus/"),
     "AWS::KMS::Key": ("kms", "key/"),
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::SNS::Topic": ("sns", ""),
@@ -76,6 +77,11 @@ class Deployment:
                 for role in self.resolve(resource["Properties"]["Roles"]):
                     found.setdefault(role, []).append(self.resolve(resource["Properties"]["PolicyDocument"]))
         return found
+
+    def bus_policy(self) -> dict:
+        """The policy of the stack's event bus."""
+        statements = [one["Properties"]["Statement"] for one in self.template["Resources"].values() if one["Type"] == "AWS::Events::EventBusPolicy"]
+        return {"Version": "2012-10-17", "Statement": self.resolve(statements)}
 
     def holds(self, condition: str | None) -> bool:
         return condition is None or self.is_true(self.template["Conditions"][condition])
@@ -134,5 +140,10 @@ class Deployment:
         return self.arn(name) if self.template["Resources"][name]["Type"] in REFERRED_BY_ARN else name
 
     def arn(self, name: str) -> str:
-        service, before = ARNS[self.template["Resources"][name]["Type"]]
+        kind = self.template["Resources"][name]["Type"]
+        if kind == "AWS::IAM::Role":
+            return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        if kind == "AWS::Events::EventBus":
+            name = self.resolve(self.template["Resources"][name]["Properties"]["Name"])
+        service, before = ARNS[kind]
         return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{before}{name}"

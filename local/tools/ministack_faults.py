@@ -1,15 +1,17 @@
 """Faults that a test plans for one state of one execution: its function is not reached, its answer is lost, it is killed, it runs twice.
-Beside them the rate of Route 53, which an account shares: calls of functions beyond it are throttled.
+Beside them the rates of Route 53 and DynamoDB, which an account shares: calls of functions beyond them are throttled, or fail otherwise.
 
 ministack_strict.py turns it on where REWIND_FAULTS=true, for local stacks; without a planned fault it changes nothing. The functions,
-the definitions and the databases are as they are: only the invocation fails, as Step Functions and Lambda make it fail. For the
-executions with a fault the pauses before a retry can be shortened; only those that follow a fault of this file are.
+the definitions and the databases are as they are: only the invocation fails, as Step Functions and Lambda make it fail. A state that calls
+another service than Lambda fails in the same way, or does its work and loses the answer. For the executions with a fault the pauses before
+a retry can be shortened: those that follow a fault of this file, and with "short pauses", which is no fault, all of its state.
 
     POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
     GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3, "running": 1}, how often the fault happened so far, and how many
                             functions still run that nobody waits for any more
-    POST /_rewind/faults    {"route53": 5, "mentions": "<text>"}, so many calls a second that contain the text; {"route53": null},
-                            any number. Answers how many were throttled
+    POST /_rewind/faults    {"limit": "<service>", "calls": 5, "mentions": ["<text>"], "fails": "throttle"}, so many calls a second that contain
+                            all of the texts, of route53 or dynamodb; others throttle, are unavailable or denied. {"calls": null} ends the
+                            limit of the same texts. Answers how many failed under it
 """
 
 import contextvars
@@ -21,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 from ministack import app as gateway
+from ministack.core.responses import error_response_json
 from ministack.services import lambda_svc, route53, stepfunctions
 
 PATH = "/_rewind/faults"
@@ -34,7 +37,21 @@ REFUSALS = {
     "throttled": "Lambda.TooManyRequestsException",
     "not ready": "Lambda.ResourceNotReadyException",
 }
-KINDS = {*REFUSALS, "lost", "outlives", "times out", "killed", "twice", "at once"}
+SHORT_PAUSES = "short pauses"
+KINDS = {*REFUSALS, "lost", "outlives", "times out", "killed", "twice", "at once", SHORT_PAUSES}
+# The errors of a service beyond its limit: code, message and status.
+LIMITS = {
+    "route53": {
+        "throttle": ("Throttling", "Rate exceeded", 400),
+        "unavailable": ("ServiceUnavailable", CAUSE, 503),
+        "denied": ("AccessDenied", CAUSE, 403),
+    },
+    "dynamodb": {
+        "throttle": ("ThrottlingException", "Rate exceeded", 400),
+        "unavailable": ("InternalServerError", CAUSE, 500),
+        "denied": ("AccessDeniedException", CAUSE, 400),
+    },
+}
 
 current = contextvars.ContextVar("current", default=None)  # execution and state of the running task
 environments = contextvars.ContextVar("environments", default=None)  # of the functions that an invocation acquires
@@ -55,7 +72,7 @@ class Fault:
     def take(self) -> bool:
         """Counts this invocation; returns whether it is to fail."""
         with lock:
-            if self.hits == self.times:
+            if self.hits == self.times or self.kind == SHORT_PAUSES:
                 return False
             self.hits += 1
             return True
@@ -66,28 +83,30 @@ class Fault:
 
 
 class Rate:
-    """Calls a second, five of them at once; `None`: any number."""
+    """Calls a second, five of them at once."""
 
     AT_ONCE = 5
 
-    def __init__(self, calls: float | None = None, mentions: str = ""):
-        self.mentions = mentions.encode()
-        self.calls, self.left, self.at, self.throttled = calls, calls, time.monotonic(), 0
+    def __init__(self, calls: float, mentions: list[str], fails: str = "throttle"):
+        self.mentions, self.fails = [text.encode() for text in mentions], fails
+        self.calls, self.left, self.at, self.failed = calls, calls, time.monotonic(), 0
+
+    def is_of(self, request: bytes) -> bool:
+        """True for a call that it counts."""
+        return all(text in request for text in self.mentions)
 
     def take(self) -> bool:
         """Counts this call; returns whether it is allowed."""
-        if self.calls is None:
-            return True
         now = time.monotonic()
         self.left, self.at = min(self.AT_ONCE, self.left + (now - self.at) * self.calls), now
         if self.left < 1:
-            self.throttled += 1
+            self.failed += 1
             return False
         self.left -= 1
         return True
 
 
-zones = Rate()
+limits: dict[str, dict[tuple, Rate]] = {service: {} for service in LIMITS}  # by the texts: each test has its own
 
 
 def invoke(call, func_ref, event):
@@ -98,6 +117,17 @@ def invoke(call, func_ref, event):
     if fault.kind in REFUSALS:
         raise failed(REFUSALS[fault.kind])
     return BEHAVIOURS[fault.kind](fault, functools.partial(call, func_ref, event))
+
+
+def invoke_resource(call, resource, given):
+    """Calls a service without a function, with the fault that is planned for the running state: of those before and after its work."""
+    fault = planned.get(current.get())
+    # Functions come to `invoke`, which counts them.
+    if ":::lambda:" in resource or fault is None or not fault.take():
+        return call(resource, given)
+    if fault.kind == "lost":
+        call(resource, given)
+    raise failed("DynamoDB.InternalServerError" if ":::dynamodb:" in resource else "Sfn.InternalErrorException")
 
 
 def failed(error: str):
@@ -196,7 +226,8 @@ def execute_task(execute, state_def, raw_input, execution, ctx):
 def find_retrier(find, retriers, error, counts):
     """Notes whether the pause that follows comes of a planned fault."""
     fault = planned.get(current.get())
-    is_planned = fault is not None and error in {*REFUSALS.values(), "Lambda.Unknown", "States.Timeout", "Runtime.ExitError"}
+    of_faults = {*REFUSALS.values(), "Lambda.Unknown", "States.Timeout", "Runtime.ExitError", "DynamoDB.InternalServerError"}
+    is_planned = fault is not None and (fault.kind == SHORT_PAUSES or error in of_faults)
     shortened.factor = fault.pauses if is_planned else 1.0
     return find(retriers, error, counts)
 
@@ -213,12 +244,14 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
         wanted = parse_qs(query)
         fault = planned.get((wanted.get("execution", [""])[0], wanted.get("state", [""])[0]))
         return 200, {"hits": fault.hits if fault else 0, "running": fault.running() if fault else 0}
-    global zones
     try:
         given = json.loads(body)
-        if "route53" in given:
-            before, zones = zones, Rate(given["route53"], given.get("mentions", ""))
-            return 200, {"throttled": before.throttled}
+        if "limit" in given:
+            of, texts = limits[given.pop("limit")], tuple(given["mentions"])
+            before = of.pop(texts, None)
+            if given["calls"] is not None:
+                of[texts] = Rate(**given)
+            return 200, {"failed": before.failed if before else 0}
         key = (given.pop("execution"), given.pop("state"))
         planned[key] = Fault(**given)
     except (KeyError, TypeError, ValueError) as error:
@@ -226,10 +259,22 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
     return 200, {"hits": 0}
 
 
-def is_of_route53_and_a_function(scope) -> bool:
-    """The credentials of a function are a session's, and those begin so."""
-    authorization = dict(scope["headers"]).get(b"authorization", b"")
-    return scope["path"].startswith(f"/{route53.API_VERSION}/") and b"Credential=ASIA" in authorization
+def limited(scope) -> str | None:
+    """The service that a function calls, where its calls are limited. The credentials of a function are a session's, and those begin so."""
+    headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+    if b"Credential=ASIA" not in headers.get(b"authorization", b""):
+        return None
+    is_route53 = scope["path"].startswith(f"/{route53.API_VERSION}/")
+    is_dynamodb = headers.get(b"x-amz-target", b"").startswith(b"DynamoDB_")
+    service = "route53" if is_route53 else "dynamodb" if is_dynamodb else None
+    return service if service and limits[service] else None
+
+
+def refusal(service: str, kind: str):
+    """The answer of a service beyond its limit."""
+    code, message, status = LIMITS[service][kind]
+    answered = route53._error_response if service == "route53" else error_response_json
+    return answered(code, message, status)
 
 
 async def body_of(receive) -> bytes:
@@ -244,13 +289,14 @@ def with_faults(app):
     """Wraps the gateway: faults are planned there too."""
 
     async def gateway_with_faults(scope, receive, send):
-        if scope["type"] == "http" and zones.calls is not None and is_of_route53_and_a_function(scope):
+        if service := limited(scope):
             body = await body_of(receive)
-            if zones.mentions in scope["query_string"] + body and not zones.take():
-                status, headers, refusal = route53._error_response("Throttling", "Rate exceeded")
+            rates = [rate for rate in list(limits[service].values()) if rate.is_of(scope["query_string"] + body)]
+            if refusing := next((rate for rate in rates if not rate.take()), None):
+                status, headers, content = refusal(service, refusing.fails)
                 headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
                 await send({"type": "http.response.start", "status": status, "headers": headers})
-                return await send({"type": "http.response.body", "body": refusal})
+                return await send({"type": "http.response.body", "body": content})
 
             messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -275,6 +321,7 @@ def put_before(module, name: str, function) -> None:
 def install() -> None:
     """Puts the faults next to ministack's own functions: what is stricter comes before them, and meets their errors as any other."""
     put_before(stepfunctions, "_call_lambda", invoke)
+    put_before(stepfunctions, "_invoke_resource", invoke_resource)
     put_before(stepfunctions, "_execute_task", execute_task)
     put_before(stepfunctions, "_find_matching_retrier", find_retrier)
     put_before(stepfunctions, "_scaled_sleep", scaled_sleep)

@@ -1,6 +1,6 @@
-"""Enforces ministack's IAM, with three additions: every decision is logged, a line of JSON each; policies can ask which records a change
-of Route 53 names, of which ministack tells them nothing; and the RDS control plane, which is not ministack's, can ask for a decision
-before it runs a function's request.
+"""Enforces ministack's IAM, with four additions: every decision is logged, a line of JSON each; policies can ask which records a change
+of Route 53 names, of which ministack tells them nothing; the policy of an event bus counts, which ministack keeps and asks nobody; and the
+RDS control plane, which is not ministack's, can ask for a decision before it runs a function's request.
 
 ministack_strict.py turns it on where AUTH=true. The decisions of the account's root user are not among the lines: it may do
 everything.
@@ -18,6 +18,7 @@ from ministack import app as gateway
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import set_request_account_id, set_request_region
 from ministack.core.router import extract_access_key_id, extract_region
+from ministack.services import eventbridge
 
 DECISIONS = open(os.environ["REWIND_IAM_DECISIONS"], "a", buffering=1)  # for as long as the process lives
 AUTHORIZE_PATH = "/_rewind/authorize"
@@ -61,6 +62,13 @@ def logged(enforce):
         return denied
 
     return decide
+
+
+def bus_policy_for_arn(arn: str) -> tuple | None:
+    """The policy of an event bus and the account that it is in; None if the ARN is another thing's, or there is no policy."""
+    account, resource = arn.split(":", 5)[4:]
+    policy = eventbridge._event_bus_policies.get(resource.removeprefix("event-bus/")) if resource.startswith("event-bus/") else None
+    return policy and (policy, account)
 
 
 def authorize(request: dict) -> dict | None:
@@ -112,5 +120,7 @@ def enforce() -> None:
     # ministack refuses in the XML of S3, which clients of Route 53 find no code in: Route 53's is that of the Query services.
     iam_actions._SERVICE_PROTOCOL["route53"] = "query-xml"
     iam_actions._QUERY_XML_NS["route53"] = "https://route53.amazonaws.com/doc/2013-04-01/"
+    eventbridge.bus_policy_for_arn = bus_policy_for_arn
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
     iam_evaluator.enforce = logged(iam_evaluator.enforce)
     gateway.app = with_authorization(gateway.app)

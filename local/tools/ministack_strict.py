@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import threading
 
 from jsonata import Jsonata
 from ministack import app as gateway
@@ -63,6 +64,7 @@ def before(module, name: str):
 # ---------------------------------------------------------------------------------------------------------- the execution
 
 recorded: dict[str, int] = {}  # events of each running execution, as AWS counts them
+of_task = threading.local()  # .arguments: what the state that this thread executes is about to call
 STARTED_BESIDE = {"TaskScheduled": 1}  # TaskStarted, which ministack leaves out
 
 
@@ -79,6 +81,9 @@ def record_event(add_event, execution, kind, details=None):
     if count >= EVENTS:  # the one that ends the execution is the last
         raise refused("States.Runtime", f"The execution reached the maximum number of history events ({EVENTS}).")
     recorded[arn] = count
+    if kind == "TaskScheduled":  # AWS shows what the task is called with; ministack leaves it out
+        more = {"region": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"), "parameters": json.dumps(of_task.arguments)}
+        details = {"taskScheduledEventDetails": details["taskScheduledEventDetails"] | more}
     for part, field, what in [
         ("stateEnteredEventDetails", "input", "the input"),
         ("taskSucceededEventDetails", "output", "the result"),
@@ -99,7 +104,8 @@ def error_matches(matches, error_equals, error):
 
 
 def apply_arguments(apply, *given, **named):
-    return within(apply(*given, **named), PAYLOAD, "what the state passes on")
+    of_task.arguments = within(apply(*given, **named), PAYLOAD, "what the state passes on")
+    return of_task.arguments
 
 
 def assign(_, state_def, raw_input, ctx, result=None, error_output=None):
@@ -370,6 +376,30 @@ def put_events(put, data, allow_aws_source=False):
     return put(data, allow_aws_source=allow_aws_source)
 
 
+def bus_policy_created(logical_id: str, properties: dict, stack_name: str):
+    """A resource that ministack does not know: a statement of an event bus's policy."""
+    bus, statement_id = properties.get("EventBusName", "default"), properties["StatementId"]
+    bus_policy_deleted(f"{bus}|{statement_id}", properties)
+    policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
+    policy["Statement"].append(properties["Statement"] | {"Sid": statement_id})
+    return f"{bus}|{statement_id}", {}
+
+
+def bus_policy_updated(physical_id: str, before: dict, properties: dict, stack_name: str):
+    bus_policy_deleted(physical_id, before)
+    return bus_policy_created("", properties, stack_name)
+
+
+def bus_policy_deleted(physical_id: str, properties: dict) -> None:
+    bus, _, statement_id = physical_id.partition("|")
+    policy = eventbridge._event_bus_policies.get(bus)
+    if policy:
+        policy["Statement"] = [one for one in policy["Statement"] if one.get("Sid") != statement_id]
+
+
+BUS_POLICY = {"create": bus_policy_created, "update": bus_policy_updated, "delete": bus_policy_deleted}
+
+
 def entry_size(entry: dict) -> int:
     detail = entry.get("Detail") or ""
     fields = [entry.get("Source") or "", entry.get("DetailType") or "", *entry.get("Resources", [])]
@@ -454,6 +484,7 @@ def tighten() -> None:
     before(sns, "publish_internal")(publish)
     before(provisioners, "_cw_metric_alarm_record")(metric_alarm)
     before(eventbridge, "_put_events")(put_events)
+    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = BUS_POLICY
     limit_tags()
 
 

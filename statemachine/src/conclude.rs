@@ -21,9 +21,18 @@ const READ: &str = concat!(
     r#"$m & ' [' & $f.Error & ' in ' & $f.state & ']') }"#,
 );
 
-/// An expression in which `$read` makes a sentence of a failure.
+/// The characters that would leave their line, hide, or turn the order of others around, as a class of a regular expression.
+const HIDDEN: &str = r"[\x00-\x1F\x7F-\x9F\u00AD\u034F\u061C\u115F\u1160\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\u3164\uFEFF\uFFA0\uFFF9-\uFFFB]";
+
+/// An expression in which `$read` makes a sentence of a failure. The text that it makes goes to the table, to events and into mail, so
+/// what others chose, such as the comment of whoever rejects, stays on its line in it.
 pub(crate) fn explained(expression: &str) -> Json {
-    jsonata(format!("({READ}; {expression})"))
+    jsonata(format!("({READ}; {})", printable(expression)))
+}
+
+/// An expression of a text that stays on its line and shows all that it holds.
+pub(crate) fn printable(expression: &str) -> String {
+    format!("$replace(({expression}), /{HIDDEN}/, '?')")
 }
 
 /// The state `ConcludeNothingChanged`: the first failure as a sentence, and what was undone. `kept` is an expression that

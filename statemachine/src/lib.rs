@@ -8,10 +8,12 @@
 mod budget;
 mod cleanup;
 mod conclude;
+mod failed_function;
 mod json;
 mod lease;
 mod machine;
 mod picture;
+mod records_back;
 mod retry;
 mod rewind;
 mod state;

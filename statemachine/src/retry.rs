@@ -44,7 +44,7 @@ const UNKNOWN: &str = ErrorName::OutcomeUnknown.as_str();
 const CUT_OFF: [&str; 3] = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
 
 /// No answer of the function came, so it may be running still.
-const UNANSWERED: [&str; 6] = [
+pub(crate) const UNANSWERED: [&str; 6] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
@@ -52,17 +52,6 @@ const UNANSWERED: [&str; 6] = [
     "Lambda.Unknown",
     "States.Timeout",
 ];
-
-/// Seconds for which the function that failed may still run, as an expression. `longest` is the time after which none does.
-///
-/// After a retry nobody knows when the earlier attempt lost its answer, so the longest time is waited.
-pub(crate) fn still_running(longest: u64) -> String {
-    let unanswered = UNANSWERED.map(|error| format!("'{error}'")).join(", ");
-    format!(
-        "$states.context.State.RetryCount > 0 ? {longest} : $states.errorOutput.Error in [{unanswered}] ? $max([0, \
-         $ceil({longest} - ($millis() - $toMillis($states.context.State.EnteredTime)) / 1000)]) : 0"
-    )
-}
 
 /// The errors of DynamoDB that a second attempt may not meet.
 const TABLE: [&str; 7] = [

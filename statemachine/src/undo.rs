@@ -1,16 +1,18 @@
 //! The machine that undoes a recovery which moved traffic: the functions that moved it are called again, last first.
 
 use crate::conclude::{needs_operator, nothing_changed};
+use crate::failed_function::{self, still_running};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
-use crate::retry::{ANY, CONDITION_FAILED, still_running};
+use crate::records_back;
+use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
-const LEASE: &str = "12 * 3600";
+const LEASE: &str = "14 * 3600";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -24,14 +26,9 @@ pub(crate) fn machine() -> Machine {
     }
 }
 
-/// The seconds for which the function that failed may still run.
-fn over(longest: u64) -> Assign {
-    vec![set("stillRunning", &still_running(longest))]
-}
-
 /// The states, in the order in which they are passed.
 fn states() -> Vec<State> {
-    vec![
+    let mut states = vec![
         State::pass("Begin")
             .comment("Gives every variable its first value. The input says which recovery, and who undoes it.")
             .assign(
@@ -66,6 +63,8 @@ fn states() -> Vec<State> {
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
+            .assign("stillRunning", 0.into())
+            .assign("movedBack", false.into())
             .assign("outcome", object([]))
             .next("ReadRecovery"),
         State::table("ReadRecovery", "getItem")
@@ -180,8 +179,8 @@ fn states() -> Vec<State> {
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. Twelve hours are more than the four steps can take with all their \
-                 retries.",
+                 keeps it where it calls a person. Fourteen hours are more than the five steps can take with all \
+                 their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("AcquireRestoredLease")
@@ -231,7 +230,7 @@ fn states() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_with("failure", over(timeouts::FENCE_SOURCE), "IsFailedFunctionOver"),
+            .fails_with("failure", still_running(timeouts::FENCE_SOURCE), "IsFailedFunctionOver"),
         State::undo("UndoSwapDns", "SwapDns")
             .progress("moves the records back")
             .comment("Moves the records back, if they are still as the recovery left them.")
@@ -240,7 +239,7 @@ fn states() -> Vec<State> {
             .keeps_what_was_undone()
             .next("UndoFenceSource")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_with("failure", over(timeouts::SWAP_DNS), "IsFailedFunctionOver"),
+            .fails_with("failure", still_running(timeouts::SWAP_DNS), "IsFailedFunctionOver"),
         State::undo("UndoFenceSource", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()
@@ -273,18 +272,6 @@ fn states() -> Vec<State> {
                 )],
                 "RecordUndone",
             ),
-        State::choice("IsFailedFunctionOver")
-            .comment(
-                "A function whose answer was lost may run until its timeout: it would fence the restored cluster again, or move the \
-                 records, behind what follows.",
-            )
-            .when("$stillRunning > 0", "WaitForFailedFunction")
-            .next("UndoFenceRestored"),
-        State::wait("WaitForFailedFunction", "$stillRunning")
-            .progress("waits until the function whose answer was lost cannot run any more")
-            .comment("Three minutes at most. By the clock, and not by what the function does: nobody hears of its end.")
-            .assign("stillRunning", 0.into())
-            .next("IsFailedFunctionOver"),
         State::undo("UndoFenceRestored", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()
@@ -434,7 +421,14 @@ fn states() -> Vec<State> {
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
             .comment("Failed with traffic where the recovery had left it."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
-    ]
+    ];
+    let ways = [("$failure.state = 'UndoSwapDns'", "ReadRecordsBack")];
+    states.extend(failed_function::states(&ways, "UndoFenceRestored"));
+    states.extend(records_back::states("UndoFenceRestored", |read| {
+        // What failed is told as it is: the move back.
+        read.catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
+    }));
+    states
 }
 
 /// An expression over the record of a recovery that moved traffic, or may have: `$item` is the record, and `$o` its output, or
@@ -470,7 +464,7 @@ mod tests {
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
         let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
         let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
-        assert!(seconds > hours(6) && seconds < hours(12), "{} h", seconds / hours(1));
-        assert!(LEASE.starts_with("12 "), "the bound above is that of the lease");
+        assert!(seconds > hours(6) && seconds < hours(14), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("14 "), "the bound above is that of the lease");
     }
 }

@@ -7,7 +7,8 @@ from stages import FENCE, START
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-WRONG = CHECK | {"name": "too many", "expect": "4001"}
+# A value that no number of rows is: those may be told.
+WRONG = CHECK | {"name": "too many", "sql": "SELECT count(*) * 7 FROM orders", "expect": "28007"}
 UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + CLONE
 
 

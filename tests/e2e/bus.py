@@ -1,4 +1,4 @@
-"""The account's event bus: requests that are put on it, and the events that recoveries send."""
+"""The account's default event bus, on which recoveries are requested, and the stack's own, on which they send events."""
 
 import json
 import time
@@ -12,17 +12,19 @@ ALWAYS = {"recoveryId", "executionArn", "cluster", "state", "at"}
 
 
 class Bus:
-    """The account's bus, with a listener who takes everything of ours."""
+    """Both buses, with a listener who takes everything of ours."""
 
     def __init__(self, stack):
         self.stack, self.events, self.lambda_ = stack, stack.client("events"), stack.client("lambda")
         self.starter = stack.function("StartRecovery")["FunctionName"]
         name = f"e2e-{time.time_ns()}"
         self.queue = Queue.create(stack, "events.amazonaws.com")
-        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aurora-rewind"]}))
-        self.events.put_targets(Rule=name, Targets=[{"Id": "listener", "Arn": self.queue.arn}])
-        stack.on_success(lambda: self.events.delete_rule(Name=name))
-        stack.on_success(lambda: self.events.remove_targets(Rule=name, Ids=["listener"]))
+        for bus in ["default", stack.outputs["EventBusName"]]:
+            on = {"EventBusName": bus}
+            self.events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aurora-rewind"]}), **on)
+            self.events.put_targets(Rule=name, Targets=[{"Id": "listener", "Arn": self.queue.arn}], **on)
+            stack.on_success(lambda on=on: self.events.delete_rule(Name=name, **on))
+            stack.on_success(lambda on=on: self.events.remove_targets(Rule=name, Ids=["listener"], **on))
         self.seen = []
 
     def ask(self, request):

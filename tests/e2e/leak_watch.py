@@ -16,6 +16,7 @@ PAUSE = 1.0
 # What a secret holds beside the secret itself.
 NOT_SECRET = {"username", "user", "User", "engine", "host", "port", "dbname", "dbClusterIdentifier"}
 TOKEN = "task token"
+VALUE = "value that a check found"
 
 
 class LeakWatch:
@@ -54,7 +55,7 @@ class LeakWatch:
             return dict(self._secrets)
 
     def messages(self):
-        """Every event of the bus and every message of the topics."""
+        """Every event of both buses and every message of the topics."""
         with self._lock:
             return list(self._messages)
 
@@ -73,8 +74,9 @@ class LeakWatch:
         self._end.set()
         self._thread.join()
         events = self.stack.client("events")
-        events.remove_targets(Rule=EVERYTHING, Ids=["queue"])
-        events.delete_rule(Name=EVERYTHING)
+        for bus in self._buses():
+            events.remove_targets(Rule=EVERYTHING, EventBusName=bus, Ids=["queue"])
+            events.delete_rule(Name=EVERYTHING, EventBusName=bus)
         self.stack.client("sqs").delete_queue(QueueUrl=self.queue)
 
     def _watch(self):
@@ -103,8 +105,11 @@ class LeakWatch:
             for item in page["Items"]:
                 self.remember(TOKEN, item["approval"]["M"]["taskToken"]["S"])
 
+    def _buses(self):
+        return ["default", self.stack.outputs["EventBusName"]]
+
     def _listen(self):
-        """A queue that gets every event of the bus and every message of the topics."""
+        """A queue that gets every event of both buses and every message of the topics."""
         sqs, events, sns = self.stack.client("sqs"), self.stack.client("events"), self.stack.client("sns")
         self.queue = sqs.create_queue(QueueName=EVERYTHING)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -112,8 +117,9 @@ class LeakWatch:
         allow = {"Effect": "Allow", "Principal": services, "Action": "sqs:SendMessage", "Resource": arn}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"Policy": policy})
-        events.put_rule(Name=EVERYTHING, EventPattern=json.dumps({"source": [{"prefix": ""}]}))
-        events.put_targets(Rule=EVERYTHING, Targets=[{"Id": "queue", "Arn": arn}])
+        for bus in self._buses():
+            events.put_rule(Name=EVERYTHING, EventBusName=bus, EventPattern=json.dumps({"source": [{"prefix": ""}]}))
+            events.put_targets(Rule=EVERYTHING, EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
         for topic in ["TopicArn", "PagesTopicArn"]:
             sns.subscribe(TopicArn=self.stack.outputs[topic], Protocol="sqs", Endpoint=arn)
 

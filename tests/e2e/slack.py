@@ -66,8 +66,8 @@ class Slack:
         }).encode()  # fmt: skip
 
     def pressed(self, person, button, to, team=TEAM):
-        """The form of a pressed button."""
-        action = {"action_id": button["action_id"], "type": "button", "value": button["value"]}
+        """The form of a pressed button, as Slack makes it of the button in the message."""
+        action = {name: button[name] for name in ("action_id", "type", "text", "value", "style")}
         payload = {
             "type": "block_actions", "user": {"id": person, "username": NAMES[person]}, "team": {"id": team},
             "response_url": to, "trigger_id": f"1.{next(_numbers)}", "actions": [action],

@@ -42,6 +42,9 @@ def test_recovery_and_its_undo_from_chat(stack):
     contains(words(question), "orders are back", "If you approve:", "it stays on the source, fenced", "hash: ")
     assert run.approval()["taskToken"] not in json.dumps(question), "a task token was shown in the channel"
     yes = next(b for b in buttons(question) if b["text"]["text"] == "Approve")
+    # Whoever has the webhook can post such buttons as the app.
+    for forged in [{"value": yes["value"].replace(run.id, f"{run.id}x")}, {"text": yes["text"] | {"text": "Reject"}}]:
+        contains(slack.presses(BEN, yes | forged).text, "this button was not made by this app", "nothing was done")
     contains(slack.presses(CLEO, yes).text, "you started this recovery, so somebody else has to approve it")
     contains(slack.presses(ANN, yes).text, "you may look, and not decide")
     assert slack.presses(DAN, yes).text == NOT_IN_ANY_LIST, "what a stranger is told"

@@ -202,9 +202,13 @@ def test_alarm_proposes_a_recovery_and_a_person_decides(stack):
 @pytest.mark.usefixtures("seeded_cluster_to_itself")
 def test_alarm_without_a_cluster_starts_nothing_and_awss_sample_with_one_does(stack):
     bus = Bus(stack)
-    assert bus.rule_matches("AlarmRule", SAMPLE) is False, "whether the rule lets an alarm through that names no cluster"
-    event = described(SAMPLE | {"id": f"sample-{time.time_ns()}"}, f"aurora-rewind: {SEEDED} 2m")
+    # AWS's sample comes from another account.
+    sample = SAMPLE | {"account": stack.machine.split(":")[4]}
+    assert bus.rule_matches("AlarmRule", sample) is False, "whether the rule lets an alarm through that names no cluster"
+    event = described(sample | {"id": f"sample-{time.time_ns()}"}, f"aurora-rewind: {SEEDED} 2m")
     assert bus.rule_matches("AlarmRule", event) is True, "whether the rule lets it through with a cluster"
+    elsewhere = event | {"account": SAMPLE["account"]}
+    assert bus.rule_matches("AlarmRule", elsewhere) is False, "whether the rule lets another account's alarm through"
     calm = event["detail"] | {"state": event["detail"]["previousState"]}
     assert bus.rule_matches("AlarmRule", event | {"detail": calm}) is False, "whether the rule lets an OK through"
     bus.deliver(event)

@@ -96,8 +96,9 @@ def test_example_input_without_approval_moves_traffic(stack):
     cluster = create_example_cluster(stack, "e2e-unasked")
     request = with_own_cluster("no-approval.json", cluster, "2s ago")
     stack.on_success(lambda: remove(stack, request["newCluster"]))
-    output = Recovery(stack, request).recovered(WITHOUT_APPROVAL)
-    assert (output["outcome"], output["checks"][0]["found"]) == (outcomes_on_the_page()["no-approval.json"], "2"), "the outcome"
+    run = Recovery(stack, request)
+    output = run.recovered(WITHOUT_APPROVAL)
+    assert (output["outcome"], run.result("Verify")["checks"][0]["found"]) == (outcomes_on_the_page()["no-approval.json"], "2"), "the outcome"
 
 
 def test_example_input_that_resumes_goes_on_from_an_earlier_recovery(stack):
@@ -114,4 +115,4 @@ def test_example_input_that_resumes_goes_on_from_an_earlier_recovery(stack):
     assert ended["status"] == "SUCCEEDED", f"it said {ended.get('cause')}"
     output = json.loads(ended["output"])
     assert output["outcome"] == outcomes_on_the_page()["resume.json"], "the outcome"
-    assert (output["newCluster"], output["checks"][0]["found"]) == (f"{cluster.name}-r", "2"), "what was adopted and checked"
+    assert (output["newCluster"], recovery.result("Verify")["checks"][0]["found"]) == (f"{cluster.name}-r", "2"), "what was adopted and checked"

@@ -111,7 +111,7 @@ def test_an_event_that_deletes_every_second_deletes_nothing_that_was_brought_bac
     run = Recovery.of(cluster, iso(target), checks=[check], newCluster=f"{cluster.name}-r")
     output = run.recovered(WITHOUT_RECORDS)
     restored = cluster.derived(f"{cluster.name}-r")
-    found = int(output["checks"][0]["found"])
+    found = int(run.result("Verify")["checks"][0]["found"])
     assert found >= left, f"{found} orders, and {left} a little later on the source"
     time.sleep(3)
     assert restored.value("SELECT count(*) FROM orders") == found, "the orders that were brought back"

@@ -169,7 +169,7 @@ def test_start_backtrack_killed_once_on_the_way_forward_changes_nothing(stack, k
         run.reaches("AwaitRewind")
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.begin(when)
-        path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + up_to("IsVerified", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
         run.failed(path, "VerificationFailed", "undone:", "it holds what it held before")
     killed(forward)
     assert len(backtracks(it.cluster)) == 2, "backtracks, there and forward again"
@@ -182,7 +182,7 @@ def test_start_backtrack_killed_every_time_on_the_way_forward_stays_fenced(stack
         run = it.start(checks=[WRONG])
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.begin("before")
-        path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
+        path = UNTIL_BACK + up_to("IsVerified", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
         said = [f"now: {it.name} was rewound to", "it is still fenced", f"the safety clone {it.clone} is kept"]
         lift = f"aws rds modify-db-cluster --db-cluster-identifier {it.name}"
         cause = run.failed(path, "VerificationFailed", "then undoing failed", *said, lift, lease=run.id)

@@ -1,7 +1,8 @@
 """Nothing secret comes out: what was collected while the run went on is looked for in whatever people can read afterwards.
 Before that a canary is put into each of those places, and has to be found there.
 
-A task token is in the history of its execution and in the item of a pending approval by nature: there it is not looked for.
+A task token is in the history of its execution and in the item of a pending approval by nature: there it is not looked for. A value of a row that a
+check read is in the history, and in the log of the database that refused it.
 """
 
 import base64
@@ -15,10 +16,11 @@ import uuid
 import pytest
 
 from checks import wait_until
-from cluster import Cluster
-from leak_watch import TOKEN
+from cluster import Cluster, iso
+from leak_watch import TOKEN, VALUE
 from policies import histories
 from recovery import Recovery
+from shop import create_shop
 
 
 def encodings(secret):
@@ -94,7 +96,7 @@ PLACES = {
     "events and messages": in_events_and_messages,
     "logs of databases": in_databases,
 }
-WHERE_TOKENS_BELONG = {"histories", "items"}  # of task tokens
+BELONGS = {TOKEN: {"histories", "items"}, VALUE: {"histories", "logs of databases"}}
 
 
 def find_leaks(stack, secrets):
@@ -102,7 +104,7 @@ def find_leaks(stack, secrets):
     forms = [(form, kind) for value, kind in secrets.items() for form in encodings(value)]
     leaks, characters = {place: set() for place in PLACES}, 0
     for place, read in PLACES.items():
-        wanted = [(form, kind) for form, kind in forms if not (kind == TOKEN and place in WHERE_TOKENS_BELONG)]
+        wanted = [(form, kind) for form, kind in forms if place not in BELONGS.get(kind, ())]
         for where, text in read(stack):
             characters += len(text)
             leaks[place] |= {f"{kind} is in {where}" for form, kind in wanted if form in text}
@@ -129,6 +131,57 @@ def plant_canary(stack, canary):
     stack.client("dynamodb").put_item(TableName=stack.table, Item={"id": {"S": "e2e-canary"}, "said": {"S": canary}})
     with contextlib.suppress(Exception):
         Cluster(stack, "my-aurora-cluster").sql(f"SELECT '{canary}' FROM nowhere", "postgres")
+
+
+# ------------------------------------------------------------------------------------------------------- values of checks
+
+
+def check_of(name, sql, **expectation):
+    return {"name": name, "database": "shop", "sql": sql} | expectation
+
+
+def test_values_that_checks_find_are_in_the_histories_alone(stack):
+    """A text and a number of a row: found by a check that passes, one that fails, and one that the database refuses for what it read;
+    while people are asked, by the preflight, and in a dry run."""
+    cluster = create_shop(stack, "e2e-values")
+    text, number = f"canary-{uuid.uuid4()}", f"9{uuid.uuid4().int}"[:15]
+    for value in (text, number):
+        stack.leak_watch.remember(VALUE, value)
+    cluster.sql(f"CREATE TABLE notes AS SELECT '{text}'::text AS word, {number}::bigint AS number")
+    fails = check_of("word", "SELECT max(word) FROM notes", expect="another")
+    passes = check_of("number", "SELECT max(number) FROM notes", atLeast=1)
+    refused = check_of("refused", "SELECT max(word)::bigint FROM notes", atLeast=1)
+    no_number = check_of("no number", "SELECT max(word) FROM notes", atLeast=1)
+    runs = []
+    # Before anything is restored, where the source has the row.
+    for check in (refused, no_number):
+        run = Recovery(stack, {"cluster": cluster.name, "to": "1s ago", "checks": [check], "dryRun": True})
+        findings = json.loads(run.wait()["output"])["plan"]["findings"]
+        assert any(check["name"] in finding["what"] for finding in findings), f"the findings: {findings}"
+        blocked = Recovery(stack, {"cluster": cluster.name, "to": "1s ago", "checks": [check]})
+        assert blocked.wait()["error"] == "InvalidRequest", "the end of what the preflight blocks"
+        runs.append(blocked)
+    # After it, where the restored cluster alone has the row.
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM notes")
+    failed = Recovery.of(cluster, iso(target), checks=[fails, passes, refused], dns=cluster.dns())
+    ended = failed.wait()
+    assert ended["error"] == "VerificationFailed", f"how it ended: {ended}"
+    checks = {check["name"]: check for check in failed.result("Verify")["checks"]}
+    assert (checks["word"]["found"], checks["number"]["found"]) == (text, number), "the values in the history"
+    assert "22P02" in checks["refused"]["note"], f"the code of the database's error: {checks['refused']}"
+    asked = Recovery(stack, {"cluster": cluster.name, "resume": failed.id, "checks": [passes], "approval": "required"})
+    asked.approval()
+    asked.decide("approved")
+    ended = asked.wait()
+    assert ended["status"] == "SUCCEEDED", f"how it ended: {ended.get('cause')}"
+    assert number not in ended["output"], "the value in the output"
+    for run in [*runs, failed, asked]:
+        seen = lambda run=run: any(run.id in body and "Rewind " in body for _, body in in_events_and_messages(stack))
+        wait_until(seen, f"the events of {run.id}", 30)
+    assert any(text in history for _, history in in_histories(stack)), "the histories are read wrongly"
+    leaks, _ = find_leaks(stack, {text: VALUE, number: VALUE})
+    assert not set().union(*leaks.values()), "\n".join(sorted(set().union(*leaks.values())))
 
 
 @pytest.mark.last

@@ -36,7 +36,8 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         contains(
             said[0],
             "traffic is still on the source",
-            'check "orders are back" in shop passed: expected 4000, found 4000; the source has 0',
+            'check "orders are back" in shop passed',
+            f"what the checks found: rewind status {run.id}",
         )
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
         assert look(cluster.record) == after, "the source while people are asked"
@@ -52,7 +53,7 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
     moved = [{"name": cluster.record, "from": old_endpoint, "to": new.endpoint, "ttl": 1}]
     assert [{**d, "from": d["from"].rstrip("."), "to": d["to"].rstrip(".")} for d in output["dns"]] == moved, "the move"
     assert stack.records()[cluster.record] == (new.endpoint, 1), "the record"
-    (check,) = output["checks"]
+    (check,) = run.result("Verify")["checks"]
     assert (check["passed"], check["expected"], check["found"]) == (True, "4000", "4000"), "the check"
     assert difference(look(cluster.record), before) == "", "the rewound database, by name"
     assert output["source"]["cluster"] == name, "the source in the output"

@@ -35,11 +35,35 @@ def message(queue, mark):
     return json.loads(wait_until(look, f"a message about {mark}", 30))
 
 
-def announce(stack, kind, **detail):
+def announce(stack, kind, bus=None, **detail):
+    """Puts an event on the stack's own bus, as the account's root user, whom the local AWS refuses nothing; or on another."""
+    on = bus or stack.outputs["EventBusName"]
     put = stack.client("events").put_events(
-        Entries=[{"Source": "aurora-rewind", "DetailType": kind, "Detail": json.dumps(detail)}]
+        Entries=[{"EventBusName": on, "Source": "aurora-rewind", "DetailType": kind, "Detail": json.dumps(detail)}]
     )
     assert put["FailedEntryCount"] == 0, f"whether the bus refused the event: {put}"
+
+
+@pytest.mark.quick
+def test_nobody_is_paged_by_an_event_on_another_bus(stack):
+    pages, notes, mark = subscribed(stack, "PagesTopicArn"), subscribed(stack, "NotificationsTopicArn"), f"forged-{time.time_ns()}"
+    told = {"recoveryId": mark, "cluster": "orders", "error": "Bug", "cause": CAUSE, "state": "NeedsOperator"}
+    kinds = ["Needs Operator", "Fence Overdue", "Rolled Back", "Cutover Unconfirmed", "Approval Requested", "Recovered"]
+    for kind in kinds:
+        announce(stack, f"Rewind {kind}", bus="default", **told)
+    # What is put after them, on the stack's own bus, has arrived when all of theirs would have.
+    last = f"last-{mark}"
+    for kind in ["Needs Operator", "Recovered"]:
+        announce(stack, f"Rewind {kind}", **told | {"recoveryId": last})
+    for queue in [pages, notes]:
+        seen = []
+
+        def look():
+            seen.extend(json.loads(body)["Message"] for body in queue.take())
+            return next((text for text in seen if last in text), None)
+
+        wait_until(look, f"the message about {last}", 30)
+        assert not [text for text in seen if f'"{mark}"' in text], "messages about what nobody of the stack put"
 
 
 @pytest.mark.quick

@@ -9,7 +9,7 @@ from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
 from recovery import CONCLUDE, SWITCH, Recovery, up_to
-from stages import DELETED, FENCE, KEEP, KEPT, NOT_MOVED, OVER, READ_RECORDS, REWIND, START, UNDO_FENCE
+from stages import DELETED, FENCE, KEEP, KEPT, NEVER_SENT, OVER, REWIND, START, UNDO_FENCE
 from shop import fill
 
 
@@ -33,7 +33,7 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
         ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
         ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),
         ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + OVER + UNDO_FENCE + KEEP),
-        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + OVER + READ_RECORDS + NOT_MOVED + KEEP),
+        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + OVER + NEVER_SENT + UNDO_FENCE + KEEP),
     ],
     ids=["StartRestore", "AddInstances", "Verify", "FenceSource", "SwapDns"],
 )

@@ -22,6 +22,7 @@ UNSEEN = {
     ("", "xray:GetSamplingRules"): "as above",
     ("", "xray:GetSamplingTargets"): "as above",
     ("StartRecoveryFunctionRole", "sqs:SendMessage"): "Lambda itself sends what failed to the queue; ministack asks nobody",
+    ("CopyRuleRole", "events:PutEvents"): "EventBridge itself copies, where CopyEvents is on; ministack asks nobody",
     ("UndoRole", "events:PutEvents"): "only where taking back ends half-way, which tests/paths/undo.py holds",
     ("HoldJobsFunctionRole", "rds:ResetDBClusterParameterGroup"): (
         "only where the source's group gives event_scheduler no value, which functions/hold-jobs/src/tests.rs holds: "

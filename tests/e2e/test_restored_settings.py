@@ -177,11 +177,11 @@ def test_verify_logs_in_with_a_master_password_that_was_rotated_since(stack):
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check])
     run.approval()
     run.decide("approved")
-    output = run.recovered(APPROVED)
+    run.recovered(APPROVED)
     report = run.result("Verify")
     assert (report["login"]["user"], report["login"]["secretVersion"]) == ("postgres", "AWSPREVIOUS"), "the login of verify"
     assert report["login"]["tls"] == "verified", "its TLS"
-    assert output["checks"][0]["source"] == "0", "the source's answer, for which the present password is needed"
+    assert report["checks"][0]["source"] == "0", "the source's answer, for which the present password is needed"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then) == 4000, (
         "the rows by name"
     )

@@ -132,7 +132,7 @@ def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fenc
     earlier.reaches("FenceSource")
     # Step Functions ends the execution, and not the function.
     stack.states.stop_execution(executionArn=earlier.arn)
-    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
+    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
     run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} holds", timeout=260, lease=earlier.id)
     assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"

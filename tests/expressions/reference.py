@@ -310,6 +310,11 @@ def local(case: dict) -> dict:
         return {"error": error.cause}
 
 
+def lines_of(path):
+    """The lines of a file of JSON. `splitlines` would also split at what a text in it may have, such as U+2028."""
+    return [line for line in path.read_text().split("\n") if line]
+
+
 class Reference:
     """The reference implementation, run by Node.js."""
 
@@ -350,7 +355,7 @@ class Reference:
                     file.write(json.dumps({"expression": case["expression"], "bindings": case["bindings"], "at": AT}) + "\n")
             script = pathlib.Path(__file__).with_suffix(".js")
             subprocess.run([self.node, script, self.source, asked, answered], check=True)
-            return [json.loads(line) for line in answered.read_text().splitlines()]
+            return [json.loads(line) for line in lines_of(answered)]
 
 
 def problem_of(case: dict, ours: dict, theirs: dict) -> str | None:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from reference import check, definitions, places_of
+from reference import check, definitions, lines_of, places_of
 
 PLACES = places_of(definitions())
 
@@ -15,7 +15,7 @@ PLACES = places_of(definitions())
 @pytest.fixture(scope="module")
 def problems(pytestconfig, reference):
     """What is wrong with the expressions, by place: all are evaluated at once."""
-    lines = pytestconfig.option.evaluations.read_text().splitlines()
+    lines = lines_of(pytestconfig.option.evaluations)
     assert lines, "the path tests recorded nothing"
     found, cases = check(reference, definitions(), [json.loads(line) for line in lines])
     print(f"{len(PLACES)} expressions, {len(lines)} evaluations, {cases} cases")

@@ -26,8 +26,14 @@ def plan_fault(stack, execution, state, fault, seed):
     kind, times, _ = FAULTS[fault]
     # Another moment for each case, and the same one each time: before, in or after what the function does.
     after = 0.02 + int(hashlib.sha256(seed.encode()).hexdigest(), 16) % 200 / 1000
-    body = {"execution": execution, "state": state, "fault": kind, "times": times, "after": after, "pauses": PAUSES}
-    stack.own("/_rewind/faults", json.dumps(body).encode())
+    plan_kind(stack, execution, state, kind, times=times, after=after)
+
+
+def plan_kind(stack, execution, state, kind, **more):
+    """Plans a fault by its kind in local/tools/ministack_faults.py."""
+    body = {"execution": execution, "state": state, "fault": kind, "pauses": PAUSES} | more
+    status, content = stack.own("/_rewind/faults", json.dumps(body).encode())
+    assert status == 200, content
 
 
 def plan(stack, kind="faults", **fault):
@@ -36,10 +42,19 @@ def plan(stack, kind="faults", **fault):
     assert status in (200, 204), "the answer to a fault that was planned"
 
 
-def limit_route53(stack, calls, mentions=""):
-    """Limits the calls of functions to Route 53 that mention a text to so many a second; answers how many an earlier limit throttled."""
-    body = json.dumps({"route53": calls, "mentions": mentions}).encode()
-    return json.loads(stack.own("/_rewind/faults", body)[1])["throttled"]
+def limit(stack, service, calls, *mentions, fails="throttle"):
+    """Limits the calls of functions to Route 53 or DynamoDB that mention all of these texts to so many a second, or ends that; answers how many
+    failed under the limit before."""
+    body = json.dumps({"limit": service, "calls": calls, "mentions": mentions, "fails": fails}).encode()
+    return json.loads(stack.own("/_rewind/faults", body)[1])["failed"]
+
+
+def note_sent(stack, name):
+    """Leaves the note of an attempt that ended between it and its batch."""
+    stack.client("dynamodb").update_item(
+        TableName=stack.table, Key={"id": {"S": f"recovery#{name}"}}, UpdateExpression="SET recordsSentAt = :at",
+        ExpressionAttributeValues={":at": {"S": json.dumps("2026-11-23T10:30:00Z")}},
+    )  # fmt: skip
 
 
 def told_of_fault(stack, execution, state):
@@ -47,8 +62,9 @@ def told_of_fault(stack, execution, state):
     return json.loads(stack.own(f"/_rewind/faults?execution={execution}&state={state}", method="GET")[1])
 
 
-def recover(ground, name, decision="approved", during=None, machine=None, **more):
-    """A recovery of a ground to a second ago, to its end; people decide when they are asked, after `during`. Answers both."""
+def recover(ground, name, decision="approved", during=None, machine=None, at=None, timeout=TIMEOUT, **more):
+    """A recovery of a ground to a second ago, to its end; people decide when they are asked, after `during`. `at` is a state, and what is
+    called when it is reached. Answers both."""
     request = {
         "cluster": ground.name, "to": "1s ago", "newCluster": f"{ground.name}-r", "checks": [CHECK],
         "dns": ground.cluster.dns(), "approval": "required" if decision else "none", "keepSource": "1h",
@@ -56,8 +72,11 @@ def recover(ground, name, decision="approved", during=None, machine=None, **more
     request = {field: value for field, value in (request | more).items() if value != []}
     ground.settle()
     run = Recovery(ground.stack, request, name, machine)
-    states, decided, deadline = ground.stack.states, set(), time.monotonic() + TIMEOUT
+    states, decided, deadline = ground.stack.states, set(), time.monotonic() + timeout
     while (ended := run.describe())["status"] == "RUNNING":
+        if at and at[0] in run.whole_path():
+            at[1](run)
+            at = None
         pending = run.item().get("approval") if decision else None
         if pending and pending["taskToken"] not in decided:
             if during and not decided:
@@ -69,7 +88,7 @@ def recover(ground, name, decision="approved", during=None, machine=None, **more
             except (states.exceptions.TaskTimedOut, states.exceptions.TaskDoesNotExist):
                 pass  # the next slice has a token of its own
         if time.monotonic() > deadline:
-            raise Failed(f"{name} was in {run.whole_path()[-1]} after {TIMEOUT} s")
+            raise Failed(f"{name} was in {run.whole_path()[-1]} after {timeout} s")
         time.sleep(0.2)
     return run, ended
 
@@ -114,11 +133,16 @@ class Run:
         self.plan(self.name)
         if self.flow.late_writer:
             plan(self.stack, "instances", instance=f"{self.new}-1", becomes="late")
-        hide = (lambda _: self.ground.hide_record()) if self.flow.hidden else None
         try:
-            return self.recovery(self.name, self.flow.decision, during=hide)
+            return self.recovery(self.name, self.flow.decision, during=self.while_people_are_asked)
         finally:
             self.ground.show_record()
+
+    def while_people_are_asked(self, run):
+        if self.flow.hidden:
+            self.ground.hide_record()
+        if self.flow.noted:
+            note_sent(self.stack, run.name)
 
     def recovered_first(self):
         """What comes before an undo and a clean-up: a recovery without a fault."""

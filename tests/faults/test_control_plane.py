@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from cases import limit_route53, plan, plan_fault, recover
+from cases import limit, plan, plan_fault, plan_kind, recover, told_of_fault
 from checks import contains, refused, wait_until
 from ground import fill_disk
 from recovery import Recovery
@@ -84,11 +84,11 @@ def test_recovery_of_many_records_under_the_rate_of_route_53_ends_well(ground):
     for name in names:
         stack.change_record("UPSERT", name, ground.endpoint)
     records = [{"hostedZoneId": stack.zone, "name": name, "endpoint": "writer"} for name in [ground.record, *names]]
-    limit_route53(stack, 5, ground.name)  # the rate of an account; not for the tests beside
+    limit(stack, "route53", 5, ground.name)  # the rate of an account; not for the tests beside
     try:
         attempt = Attempt(ground, dns=records)
     finally:
-        throttled = limit_route53(stack, None)
+        throttled = limit(stack, "route53", None, ground.name)
         found = stack.records()
         for name in names:
             stack.change_record("DELETE", name, *found[name])
@@ -136,9 +136,66 @@ def test_source_that_others_changed_while_people_were_asked_is_fenced_all_the_sa
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
-def test_source_that_others_are_changing_when_people_approve_is_left_alone_and_the_restored_cluster_kept(ground):
+def test_source_that_others_are_changing_when_people_approve_is_waited_for(ground):
     attempt = Attempt(ground, "approved", during=lambda _: change_retention(ground))
-    attempt.ends_in("NothingChanged", "modifying", f"rewind resume {attempt.name}", left=[attempt.new])
+    attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def keeps_what_was_restored(ground, service, mentions, fails):
+    """SwapDns cannot do its work: nothing has moved, nobody has to look, and a resume goes on as soon as it can."""
+    stack, name = ground.stack, f"{ground.name}-c{next(NUMBERS)}"
+    plan_kind(stack, name, "SwapDns", "short pauses")
+    texts = [text.format(name=name) for text in mentions]
+    try:
+        # Not before: validation and approval read the records too. A throttled call is repeated by the SDK in each of ten attempts.
+        fail = lambda _: limit(stack, service, 0, *texts, fails=fails)
+        run, ended = recover(ground, name, None, at=("AddInstances", fail), timeout=600)
+    finally:
+        failed = limit(stack, service, None, *texts)
+    assert failed > 0, "no call failed"
+    assert run.path()[-1] == "NothingChanged", f"by {' '.join(run.path())}\nwith {ended.get('error')}: {ended.get('cause')}"
+    contains(ended["cause"], f"rewind resume {name}", f"{ground.name}-r")
+    assert not {"ReadRecords", "FenceRestored"} & set(run.path()), "what was read or fenced though no record was sent"
+    assert ground.differences() == [], "the source afterwards"
+    resumed = Recovery(stack, {"cluster": ground.name, "resume": name, "approval": "none"}, f"{name}-resumed").wait(120)
+    assert resumed["status"] == "SUCCEEDED", f"{resumed.get('error')}: {resumed.get('cause')}"
+    ground.open_source()
+    assert ground.unexplained([f"{ground.name}-r"]) == "", "acknowledged rows"
+
+
+@pytest.mark.parametrize("fails", ["throttle", "unavailable", "denied"])
+def test_route_53_that_answers_no_read_before_records_move_costs_no_restored_cluster(ground, fails):
+    keeps_what_was_restored(ground, "route53", [ground.record], fails)
+
+
+@pytest.mark.parametrize("fails", ["throttle", "unavailable", "denied"])
+def test_table_that_takes_no_note_before_records_move_costs_no_restored_cluster(ground, fails):
+    keeps_what_was_restored(ground, "dynamodb", ["recordsSentAt", "recovery#{name}"], fails)
+
+
+def test_route_53_that_allows_no_change_costs_no_restored_cluster(ground):
+    keeps_what_was_restored(ground, "route53", ["aurora-rewind {name}: to"], "denied")
+
+
+# The states of a recovery that call the table, in the order in which it passes them.
+TABLE = ["AcquireLease", "RecordPlan", "ExtendLease", "RecordDecision", "EndFenceWatch", "RecordRecovered", "ReleaseLease"]
+
+
+@pytest.mark.parametrize("kind", ["refused", "lost"])
+def test_table_that_is_away_for_a_while_or_loses_answers_at_each_write_changes_no_end(ground, kind):
+    stack, name = ground.stack, f"{ground.name}-c{next(NUMBERS)}"
+    # Five refusals in a row are half a minute of pauses, which are shortened here.
+    times = {"refused": 5, "lost": 2}[kind]
+    for state in TABLE:
+        plan_kind(stack, name, state, kind, times=times)
+    run, ended = recover(ground, name, "approved")
+    assert run.path()[-1] == "Recovered", f"by {' '.join(run.path())}\nwith {ended.get('error')}: {ended.get('cause')}"
+    assert {state: told_of_fault(stack, name, state)["hits"] for state in TABLE} == dict.fromkeys(TABLE, times)
+    item = run.item()
+    assert (item["state"], "decision" in item, "fenceWatchEndedAt" in item, "approval" in item) == ("Recovered", True, True, False)
+    assert ground.leases() == [], "leases that are left"
+    ground.open_source()
+    assert ground.unexplained([f"{ground.name}-r"]) == "", "acknowledged rows"
 
 
 def with_short_bounds(stack):

@@ -4,7 +4,7 @@ forward again, and each undo failing in turn, with what a person is told of how 
 
 from scenario import (
     WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, attempts,
-    passing,
+    passing, unmet,
 )  # fmt: skip
 from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, OVER, OVERSTAYED, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES, stage, steps
 
@@ -18,9 +18,9 @@ SUCCESS = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + DONE
 APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + DONE
 
 UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
-FORWARD = ["UndoStartBacktrack", "IsForwardNeeded", "AwaitForward", "IsForwardDone", "VerifyForward"]
+FORWARD = ["UndoStartBacktrack", "IsForwardNeeded", "AwaitForward", "IsForwardDone", "VerifyForward", "IsForwardVerified"]
 UNDO_ALL = FORWARD + UNDO_CLONE
-NOT_BEGUN = ["UndoStartBacktrack", "IsForwardNeeded", "VerifyForward"]
+NOT_BEGUN = ["UndoStartBacktrack", "IsForwardNeeded", "VerifyForward", "IsForwardVerified"]
 NONE = [{"answer": {"changed": False, "what": []}}]
 
 # What is undone after a failure of each call, before the end.
@@ -152,12 +152,16 @@ def ways():
     )
     yield Scenario(
         "in place: the way forward takes several calls",
-        up_to("Verify") + PUT_BACK + FORWARD[:4] + FORWARD[2:] + UNDO_CLONE + NOTHING_CHANGED,
+        up_to("IsVerified") + PUT_BACK + FORWARD[:4] + FORWARD[2:] + UNDO_CLONE + NOTHING_CHANGED,
         "VerificationFailed",
-        ["undone: undid StartBacktrack; my-aurora-cluster was compared with the safety clone", "undid FenceSource"],
+        [
+            'check "rows are back" in shop failed [VerificationFailed in Verify]',
+            "undone: undid StartBacktrack; my-aurora-cluster was compared with the safety clone",
+            "undid FenceSource",
+        ],
         request=IN_PLACE,
         script={
-            "Verify": always("VerificationFailed"),
+            "Verify": unmet('check "rows are back" in shop failed'),
             "AwaitForward": [{"answer": {"done": False, "status": "applying", "seconds": 50}}],
         },
         calls={"AwaitForward": 2},
@@ -203,21 +207,21 @@ def ways():
         script={
             "StartBacktrack": always("RewindFailed"),
             "UndoStartBacktrack": NONE,
-            "VerifyForward": always("VerificationFailed"),
+            "VerifyForward": unmet("they differ"),
         },
         calls={"UndoFenceSource": 0, "UndoStartRestore": 0},
         lease_stays=True,
     )
     yield Scenario(
         "in place: RDS has forgotten the backtrack, and the data is rewound",
-        up_to("Verify") + PUT_BACK + NOT_BEGUN + NEEDS_OPERATOR,
+        up_to("IsVerified") + PUT_BACK + NOT_BEGUN + NEEDS_OPERATOR,
         "VerificationFailed",
         [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and RDS knows of no backtrack", "is not verified", KEPT, LIFT],
         request=IN_PLACE,
         script={
-            "Verify": always("VerificationFailed"),
+            "Verify": unmet("it is not there"),
             "UndoStartBacktrack": NONE,
-            "VerifyForward": always("VerificationFailed"),
+            "VerifyForward": unmet("they differ"),
         },
         calls={"UndoFenceSource": 0, "UndoStartRestore": 0},
         lease_stays=True,
@@ -359,13 +363,13 @@ def failing_undos():
             )
     yield Scenario(
         "in place: the way forward is not what it was",
-        up_to("VerifyForward", whole) + NEEDS_OPERATOR,
+        up_to("IsForwardVerified", whole) + NEEDS_OPERATOR,
         "VerificationFailed",
         ["then undoing failed: 3 rows, 5 on the safety clone [VerificationFailed in VerifyForward]", "it is still fenced"],
         request=IN_PLACE,
         script={
             "Verify": always("VerificationFailed"),
-            "VerifyForward": always("VerificationFailed", "3 rows, 5 on the safety clone"),
+            "VerifyForward": unmet("3 rows, 5 on the safety clone"),
         },
         calls={"UndoFenceSource": 0},
         lease_stays=True,

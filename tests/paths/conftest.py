@@ -72,7 +72,8 @@ def pytest_collection_modifyitems(items):
     """Those that wait for people take a minute: they begin first, each on a worker of its own, which gets two at a time."""
     waiting, quick = [], []
     for item in items:
-        (waiting if item.callspec.params["scenario"].waits_for_people else quick).append(item)
+        scenario = item.callspec.params.get("scenario")
+        (waiting if scenario and scenario.waits_for_people else quick).append(item)
     pairs = zip_longest(waiting, quick[: len(waiting)])
     items[:] = [*filter(None, chain.from_iterable(pairs)), *quick[len(waiting) :]]
 

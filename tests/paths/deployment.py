@@ -89,6 +89,7 @@ class Deployment:
         self.url = f"http://127.0.0.1:{port}"
         # Others at each start: what is deployed runs as whoever runs the tests.
         self.keys = {"aws_access_key_id": f"AKIA{secrets.token_hex(8).upper()}", "aws_secret_access_key": secrets.token_hex(20)}
+        (self.scripts / "keys").write_text(json.dumps(self.keys))
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
             "AWS_ENDPOINT_URL": self.url, **{name.upper(): value for name, value in self.keys.items()}, "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

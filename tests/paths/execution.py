@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from scenario import UNDO, slug
+from scenario import UNDO, VALUE, slug
 from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
@@ -83,6 +83,7 @@ def problems_of_calls(deployment, scenario, recovery):
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"
         yield from problems_of_payload(scenario, call["call"], call["payload"])
     yield from problems_of_counts(scenario, [call["call"] for call in calls])
+    yield from problems_of_further_approvals(scenario, calls)
 
 
 def problems_of_counts(scenario, calls):
@@ -91,8 +92,22 @@ def problems_of_counts(scenario, calls):
             yield f"{call} was called {calls.count(call)} times, expected {times}"
 
 
+def problems_of_further_approvals(scenario, calls):
+    """Compares what an approval that was not enough leaves to the next one, and to the next request for one."""
+    told = [step.get("answer", {}) for step in scenario.script.get("ConfirmApproval", [])]
+    for call, given, kept, nothing in [("ConfirmApproval", "approvers", "approvers", []), ("RequestApproval", "lastRefused", "why", None)]:
+        passed = [c["payload"][given] for c in calls if c["call"] == call]
+        expected = [nothing] + [answer.get(kept, nothing) for answer in told]
+        for n, (one, other) in enumerate(zip(passed, expected)):
+            # A slice that nobody answered in asks again with what the last answer was.
+            if one != other and scenario.calls.get("ConfirmApproval"):
+                yield f"{call} got {one} as {given} the {n + 1}. time, expected {other}"
+
+
 def problems_of_payload(scenario, call, payload):
-    """Compares what differs with the strategy."""
+    """Compares what differs with the strategy, and what goes no further than the input."""
+    if "startedBy" in payload.get("request", {}):
+        yield f"{call} got the proof of who started it"
     if "plan" not in payload:
         return
     in_place = payload["plan"]["strategy"] == "backtrack"
@@ -138,7 +153,31 @@ def run_recovery(deployment, scenario):
         *problems_of_output(scenario, recovery, ended),
         *problems_of_approvals(deployment, recovery),
         *problems_of_table(deployment, scenario, recovery, ended, lease),
+        *problems_of_values(deployment, recovery, ended),
     ]
+
+
+def problems_of_values(deployment, recovery, ended):
+    """Looks for the value that the checks found: it is in the answer of Verify, in what later steps are passed, and nowhere else."""
+    for what, text in [
+        ("the end", json.dumps([ended.get("error"), ended.get("cause"), ended.get("output")])),
+        ("the table", json.dumps(deployment.item(f"recovery#{recovery}"))),
+        *((f"a call of {kind}", text) for kind, text in calls_beside_functions(deployment, ended["executionArn"])),
+    ]:
+        if VALUE in text:
+            yield f"a value that a check found is in {what}"
+
+
+def calls_beside_functions(deployment, execution):
+    """What the states themselves call, events and the table among it, with all that they are passed."""
+    pages = deployment.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
+    for page in pages:
+        for event in page["events"]:
+            scheduled = event.get("taskScheduledEventDetails", {})
+            # AWS writes `invoke`, the local Step Functions the whole ARN.
+            kind = scheduled.get("resource", "invoke").split(":")[-1]
+            if kind not in ("invoke", "invoke.waitForTaskToken"):
+                yield kind, scheduled["parameters"]
 
 
 def problems_of_findings(deployment, recovery):

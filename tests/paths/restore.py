@@ -4,10 +4,10 @@ native state failing in turn.
 
 from scenario import (
     APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
-    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
+    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_RECORDS,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NEVER_SENT, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_BACK, READ_RECORDS,
     REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED, steps,
 )  # fmt: skip
 
@@ -19,7 +19,7 @@ UNDONE_AFTER = {
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": OVER + UNDO_FENCE + KEEP,
-    "SwapDns": [*OVER, "IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP],
+    "SwapDns": [*OVER, *NEVER_SENT, *UNDO_FENCE, *KEEP],
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
@@ -80,12 +80,13 @@ def scenarios():
             START + REWIND + REFUSED + REJECTED + NOTHING_CHANGED,
             "NotApproved",
             [
-                "ana rejected it: not on a Friday",
+                "ana?? rejected it: not on a Friday??[2J <!channel>?",
                 "NotApproved in RequestApproval",
                 "undone: undid AddInstances; undid StartRestore",
             ],
             request=WITH_APPROVAL,
-            decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
+            # What somebody says of it stays on its line: the cause goes into mail and onto terminals.
+            decide=(1, {"decision": "rejected", "by": "ana\u202e\n", "comment": "not on a Friday\n\x1b[2J <!channel>\u2029"}),
         ),
         *[
             Scenario(
@@ -132,6 +133,17 @@ def scenarios():
             calls={"RequestApproval": 2, "ConfirmApproval": 2},
         ),
         Scenario(
+            "approved by one person, then by another",
+            START + REWIND + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            # A proof of whoever started it, which goes no further than the execution's input.
+            request=WITH_APPROVAL | {"startedBy": {"authorization": "signed"}},
+            decide=[(n, {"decision": "approved", "by": by, "hash": "h"}) for n, by in [(1, "ana"), (2, "ben")]],
+            script={
+                "ConfirmApproval": [{"answer": {"verdict": "oneMore", "why": "one has", "approvers": [{"kind": "aws", "arn": "ana"}]}}]
+            },
+            calls={"RequestApproval": 2, "ConfirmApproval": 2},
+        ),
+        Scenario(
             "approved by another hash again and again",
             START
             + REWIND
@@ -141,7 +153,7 @@ def scenarios():
             + KEPT
             + NOTHING_CHANGED,
             "NotApproved",
-            ["twenty answers were not for what was shown, the last because it is another hash", "no traffic was moved", IS_KEPT],
+            ["twenty approvals were not enough, the last because it is another hash", "no traffic was moved", IS_KEPT],
             request=WITH_APPROVAL,
             decide=[(n, {"decision": "approved", "hash": "of another report"}) for n in range(1, 21)],
             script={
@@ -302,11 +314,36 @@ def scenarios():
         ),
         Scenario(
             "a record had changed: nothing moved, and the restored cluster is kept",
-            up_to("SwapDns") + [*OVER, "IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
+            up_to("SwapDns") + [*OVER, *NEVER_SENT, *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
             "RecordChanged",
             [f"undone: undid FenceSource; {IS_KEPT}"],
             script={"SwapDns": always("RecordChanged")} | {"UndoSwapDns": always("Bug")},
             calls={"ReadRecords": 0, "FenceRestored": 0},
+        ),
+        *[
+            Scenario(
+                f"no record was ever sent, {error}: nobody reads the zone, and the restored cluster is kept",
+                up_to("SwapDns") + [*OVERSTAYED, *NEVER_SENT, *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
+                "Unavailable" if error == "Lambda.Unknown" else error,
+                [f"undone: undid FenceSource; {IS_KEPT}"],
+                script={"SwapDns": always(error)} | {"ReadRecords": always("Bug")},
+                calls={"ReadRecords": 0, "FenceRestored": 0, "UndoFenceSource": 1},
+            )
+            for error in ["Throttled", "Unavailable", "Lambda.Unknown"]
+        ],
+        Scenario(
+            "whether records were sent cannot be read: the zone says where they are",
+            up_to("SwapDns") + [*OVER, *NEVER_SENT, *READ_RECORDS[2:], *NOT_MOVED, *KEEP, *NOTHING_CHANGED],
+            "VerificationFailed",
+            [IS_KEPT],
+            script={"SwapDns": always("VerificationFailed")} | records("planned"),
+            mocked={"ReadMoveNote": "DynamoDB.AmazonDynamoDBException"},
+            calls={"ReadRecords": 2, "FenceRestored": 1},
+        ),
+        Scenario(
+            "the watch over the fence cannot be started: people are told, and the recovery goes on",
+            SUCCESS[: SUCCESS.index("FenceSource")] + ["AnnounceUnwatched"] + SUCCESS[SUCCESS.index("FenceSource") :],
+            mocked={"WatchFence": ("StepFunctions.AccessDeniedException", "denied")},
         ),
         Scenario(
             "a name leads elsewhere and nobody wrote: traffic goes back",
@@ -356,15 +393,32 @@ def scenarios():
         *[
             Scenario(
                 f"a name leads elsewhere, and {state} fails: the restored cluster is opened again",
-                up_to("ConfirmCutover") + up_to(state, MOVE_BACK) + (OVER if state == "FenceRestored" else []) + ["LiftRestoredFence", *NEEDS_OPERATOR],
+                up_to("ConfirmCutover") + up_to(state, MOVE_BACK) + OVER + read + ["LiftRestoredFence", *NEEDS_OPERATOR],
                 "RecordChanged",
                 [f"then undoing failed: no luck [RewindFailed in {state}]", "rewind undo a-name-leads-elsewhere"],
-                script=ELSEWHERE | {state: always("RewindFailed", "no luck")},
+                script=ELSEWHERE | {state: always("RewindFailed", "no luck")} | records("moved"),
                 calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
                 lease_stays=True,
             )
-            for state in ["FenceRestored", "UndoSwapDns"]
+            for state, read in [("FenceRestored", []), ("UndoSwapDns", READ_BACK)]
         ],
+        Scenario(
+            "moving back was not answered, and the records are at the source: its fence is lifted, and no other",
+            up_to("ConfirmCutover") + [*UNTOUCHED, "UndoSwapDns", *OVERSTAYED, *READ_BACK, *UNDO_FENCE, *KEEP, *ROLLED_BACK],
+            "RecordChanged",
+            ["undone: all as planned; undid FenceSource", f"traffic had moved to {NEW}, and was moved back", IS_KEPT],
+            script=ELSEWHERE | {"UndoSwapDns": always("OutcomeUnknown")},
+            calls={"UndoSwapDns": 2, "UndoFenceSource": 1, "UndoFenceRestored": 0},
+        ),
+        Scenario(
+            "moving back was not answered, and the zone cannot be read: the restored cluster is opened",
+            up_to("ConfirmCutover") + [*UNTOUCHED, "UndoSwapDns", *OVERSTAYED, *READ_BACK, "LiftRestoredFence", *NEEDS_OPERATOR],
+            "RecordChanged",
+            ["then undoing failed: it is so [OutcomeUnknown in UndoSwapDns]"],
+            script=ELSEWHERE | {"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": always("RewindFailed")},
+            calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
+            lease_stays=True,
+        ),
         *[
             Scenario(
                 f"a name leads elsewhere, and there is a bug in {state}: nothing more is done",
@@ -376,7 +430,8 @@ def scenarios():
                 lease_stays=True,
             )
             for state, call, before, untouched in [
-                ("UndoSwapDns", "UndoSwapDns", UNTOUCHED, True), ("LiftRestoredFence", "UndoFenceRestored", UNTOUCHED, False),
+                ("UndoSwapDns", "UndoSwapDns", UNTOUCHED, True),
+                ("LiftRestoredFence", "UndoFenceRestored", UNTOUCHED, False),
             ]
         ],
         Scenario(
@@ -543,14 +598,15 @@ def scenarios():
         ],
         Scenario(
             "the tag cannot be set",
-            up_to("Verify") + KEPT + NOTHING_CHANGED,
+            up_to("IsVerified") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
             [
+                'check "rows are back" in shop failed [VerificationFailed in Verify]',
                 f"the restored cluster {NEW} is kept with its instances until the time in its tag aurora-rewind:keep-until",
                 "no luck [Unavailable in KeepRestored]",
                 "rewind resume the-tag-cannot-be-set",
             ],
-            script={"Verify": always("VerificationFailed"), "KeepRestored": always("Unavailable", "no luck")},
+            script={"Verify": unmet('check "rows are back" in shop failed'), "KeepRestored": always("Unavailable", "no luck")},
         ),
         Scenario(
             "no records: nobody is asked and nothing is fenced",
@@ -725,6 +781,25 @@ def scenarios():
         else:
             path, error = up_to(state) + tail, "Unavailable"
         found.append(Scenario(f"{state} throws", path, error, mocked={state: broken}, **extra))
+    busless = "EventBridge.EventBridgeException"
+    undone = up_to("FenceSource") + OVER + UNDO_FENCE + KEEP + NOTHING_CHANGED
+    fails = {"error": "RewindFailed", "script": {"FenceSource": always("RewindFailed")}}
+    unwatched = SUCCESS[: SUCCESS.index("FenceSource")] + ["AnnounceUnwatched"] + SUCCESS[SUCCESS.index("FenceSource") :]
+    unseen = {"script": {"ConfirmCutover": always("RewindFailed")}}
+    found += [
+        Scenario(f"{state} throws", path, mocked={state: throws} | before, **more)
+        for state, path, throws, before, more in [
+            ("AnnouncePlan", SUCCESS, busless, {}, {}),
+            ("AnnounceApproval", APPROVED, busless, {}, {"request": WITH_APPROVAL, "decide": (1, {"decision": "approved"})}),
+            ("AnnounceUnwatched", unwatched, busless, {"WatchFence": "Sfn.SfnException"}, {}),
+            ("AnnounceUnconfirmed", up_to("ConfirmCutover") + UNCONFIRMED + RELEASE + DONE, busless, {}, unseen),
+            ("EndFenceWatch", SUCCESS, broken, {}, {}),
+            ("AnnounceRecovered", SUCCESS, busless, {}, {}),
+            ("EndFenceWatchAfterUndo", undone, broken, {}, fails),
+            ("AnnounceFailure", undone, busless, {}, fails),
+            ("ReleaseLeaseAfterFailure", undone, broken, {}, fails | {"lease_stays": True}),
+        ]
+    ]
     for state in ["AcquireLease", "RecordPlan", "ExtendLease"]:
         found.append(
             Scenario(
@@ -749,9 +824,9 @@ def scenarios():
     found.append(
         Scenario(
             "a failure that cannot be recorded ends as it would have",
-            up_to("Verify") + KEPT + NOTHING_CHANGED,
+            up_to("IsVerified") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
-            script={"Verify": always("VerificationFailed")},
+            script={"Verify": unmet("it is not there")},
             mocked={"RecordFailure": broken},
             recorded="Running",
         )
@@ -773,7 +848,8 @@ def scenarios():
             "a cause with quotes, newlines, 4,000 characters and no ASCII",
             up_to("Verify") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
-            [f"{said} [VerificationFailed in Verify]; {IS_KEPT}"],
+            # On one line, which nothing of it leaves.
+            [f"{said.replace(chr(10), '?').replace(chr(1), '?')} [VerificationFailed in Verify]; {IS_KEPT}"],
             script={"Verify": always("VerificationFailed", said)},
         )
     )

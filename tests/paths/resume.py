@@ -14,7 +14,7 @@ BEGIN = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
 FENCE = ["ReadResumedFence", "IsLeaseToTakeOver", "IsLeaseNeeded"]
 READ = [*BEGIN, *FENCE]
 ASKED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE]
-STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", *FENCE]
+STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE]
 PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", *REWIND, *DONE]
 HELD = ["AcquireLease", "ReadLease", *NOTHING_CHANGED]
@@ -73,7 +73,7 @@ def ways():
     }  # fmt: skip
     read = {
         "state": "NothingChanged", "status": None, "hasRequest": True, "fence": "none", "restoredFence": "none",
-        "watchEnded": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
+        "noneSent": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
     }  # fmt: skip
     yield Resume(
         "the earlier request is followed", [*READ, *ADOPTED], earlier={}, request={}, merged=merged, resumed=read
@@ -82,11 +82,11 @@ def ways():
     yield Resume(
         "a field that is given overrides, and null takes one away",
         [*READ, *ADOPTED],
-        earlier={"fence": "{}", "cleanUp": "{}", "fenceRestoredLiftedAt": TARGET, "fenceWatchEndedAt": TARGET},
+        earlier={"fence": "{}", "cleanUp": "{}", "fenceRestoredLiftedAt": TARGET, "recordsSentAt": "null"},
         request=given,
         merged={name: value for name, value in merged.items() if name != "keepSource"} | {"checks": [], "approvalTimeout": "2h"},
         resumed=read
-        | {"fence": "up", "restoredFence": "lifted", "watchEnded": True}
+        | {"fence": "up", "restoredFence": "lifted", "noneSent": True}
         | {"asked": read["asked"] | {"cluster": "Other", "to": "latest"}},
     )
     yield Resume(
@@ -130,12 +130,17 @@ def leases():
         "a dry run waits for nobody", [*ASKED, *DRY], earlier="stopped", request={"dryRun": True}, lease_stays=True, recorded=False
     )  # fmt: skip
     yield Resume(
-        "one that lifted its fence and could not record its end leaves its lease", [*STOPPED, *ADOPTED], earlier="lifted",
+        "one whose fence was lifted and that sent no record leaves its lease", [*STOPPED, *ADOPTED], earlier="lifted",
         request={"approval": "none", "dns": []},
     )  # fmt: skip
     yield Resume(
-        "one whose fence a person lifted keeps its lease", [*STOPPED, *HELD], "LeaseHeld", earlier="lifted by hand", request={},
-        lease_stays=True, recorded=False,
+        "one that sent records before its fence was lifted keeps its lease", [*STOPPED, *HELD], "LeaseHeld",
+        earlier="lifted after the move", request={}, lease_stays=True, recorded=False,
+    )  # fmt: skip
+    # Fencing the source failed, and a person lifted what there was of it.
+    yield Resume(
+        "one that called a person leaves its lease when its fence was lifted", [*READ, *ADOPTED],
+        earlier={"state": "NeedsOperator", "fenceLiftedAt": TARGET, "recordsSentAt": "null"}, request={}, held="earlier",
     )  # fmt: skip
     yield Resume(
         "one that runs keeps its lease", [*ASKED, *HELD], "LeaseHeld", ["rewind resume"], earlier="running", request={},
@@ -191,6 +196,10 @@ def refused():
             f"the record of its fence cannot be read: {error}", [*BEGIN, "ReadResumedFence", *path], error, earlier={}, request={},
             mocked={"ReadResumedFence": mocked}, recorded=False,
         )  # fmt: skip
+        yield Resume(
+            f"whether a stopped one sent records cannot be read: {error}", [*STOPPED[: STOPPED.index("ReadStopped") + 1], *path], error,
+            earlier="stopped", request={}, mocked={"ReadStopped": mocked}, lease_stays=True, recorded=False,
+        )  # fmt: skip
 
 
 def run(deployment, scenario):
@@ -220,7 +229,7 @@ def execution_of(deployment, name):
 
 
 # What the record of the earlier recovery's fence is.
-FENCED = {"fenced": "fence", "lifted": "fenceLiftedAt", "lifted by hand": "fenceLiftedAt"}
+FENCED = {"fenced": "fence", "lifted": "fenceLiftedAt", "lifted after the move": "fenceLiftedAt"}
 
 
 def begin(deployment, scenario, name, earlier):
@@ -237,7 +246,8 @@ def begin(deployment, scenario, name, earlier):
     if scenario.earlier in FENCED:
         fence = {"id": {"S": f"fence#{earlier}"}, FENCED[scenario.earlier]: {"S": "{}"}}
         table.put_item(TableName=deployment.table, Item=fence)
-    attribute, value = {"asked": ("state", "AwaitingApproval"), "lifted": ("fenceWatchEndedAt", TARGET)}.get(scenario.earlier, (None, None))
+    attributes = {"asked": ("state", "AwaitingApproval"), "lifted after the move": ("recordsSentAt", json.dumps(TARGET))}
+    attribute, value = attributes.get(scenario.earlier, (None, None))
     if attribute:
         table.update_item(
             TableName=deployment.table, Key={"id": {"S": f"recovery#{earlier}"}}, UpdateExpression="SET #a = :v",

@@ -83,6 +83,17 @@ def always(name, message="it is so"):
     return [{"error": [name, message], "always": True}]
 
 
+# A value that a check found. It is in the answer of Verify, and in nothing that leaves the execution.
+VALUE = "canary-4711"
+
+
+def unmet(why):
+    """What Verify answers where a check failed: its reason names the check, and its results have the value."""
+    check = {"name": "rows are back", "database": "shop", "expected": "2", "found": VALUE, "source": VALUE, "passed": False}
+    report = {"passed": False, "failure": why, "checks": [check], "tables": [], "notes": []}
+    return [{"answer": report, "always": True}]
+
+
 class Scenario:
     """What one execution is told, and what it must do."""
 

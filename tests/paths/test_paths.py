@@ -2,6 +2,8 @@
 the ways that end without a failure. Each scenario is a test: `-k` takes part of its name.
 """
 
+import json
+
 import pytest
 
 import backtrack
@@ -11,7 +13,7 @@ import resume
 import undo
 import watch
 from execution import run_recovery
-from scenario import name_of
+from scenario import DEFINITIONS, name_of
 
 
 @pytest.mark.parametrize("scenario", restore.scenarios(), ids=name_of)
@@ -42,6 +44,20 @@ def test_watch(deployment, scenario):
 @pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)
 def test_resume(deployment, scenario):
     holds(resume.run(deployment, scenario))
+
+
+MACHINES = {
+    "rewind.asl.json": [*restore.scenarios(), *backtrack.scenarios(), *resume.scenarios()],
+    "undo.asl.json": undo.scenarios(), "cleanup.asl.json": clean_up.scenarios(), "watch.asl.json": [*watch.scenarios()],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("definition", MACHINES)
+def test_every_state_that_calls_a_service_without_a_function_is_made_to_throw(definition):
+    states = json.loads((DEFINITIONS / definition).read_text())["States"]
+    calling = {name for name, state in states.items() if state["Type"] == "Task" and ":::lambda:" not in state["Resource"]}
+    thrown = {state for scenario in MACHINES[definition] for state in scenario.mocked or {}}
+    assert calling - thrown == set(), "states that never fail in a test"
 
 
 def holds(problems):

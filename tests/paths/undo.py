@@ -18,6 +18,9 @@ RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED
 OVER = ["IsFailedFunctionOver"]
 # Where the step was repeated, nobody knows if the first attempt is over.
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
+# Where the records lead decides which cluster is opened.
+READ_BACK = ["ReadRecordsBack", "AreRecordsBack"]
+MOVED = {"ReadRecords": [{"answer": {"records": "moved", "what": "moved", "swap": None}, "always": True}]}
 OPENED = [*OVER, "UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
@@ -81,7 +84,7 @@ def run(deployment, scenario):
     of_restored = deployment.item(f"{lease}-rewind")
     # Kept where a person has to look, and where it is somebody else's.
     stays = scenario.end == "NeedsOperator" or scenario.held == "restored"
-    stays = stays or any("RestoredLease" in state for state in scenario.mocked or {}) and scenario.end == "Undone"
+    stays = stays or any("ReleaseRestoredLease" in state for state in scenario.mocked or {})
     return [
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
@@ -120,7 +123,8 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         answer = json.loads(ended["output"])
         marked = "UndoFinish" not in scenario.script
         tags = f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off: RewindFailed"
-        undone = ["undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
+        is_read_back = "ReadRecordsBack" in scenario.path
+        undone = ["all as planned" if is_read_back else "undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
         expected = {
             "outcome": "Undone", "recoveryId": recovery, "undoId": f"{recovery}-undo", "by": scenario.request["by"],
             "cluster": old, "newCluster": f"{old}-rewind",
@@ -131,6 +135,7 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
             ]
             expected["undone"] = undone
             marks = {*STEPS, "RecordUndone"} | ({"UndoFinish"} if marked else set())
+            marks = marks - {"UndoSwapDns"} | {"ReadRecordsBack"} if is_read_back else marks
         else:
             expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
             marks = {*STEPS, "UndoFinish"}
@@ -222,14 +227,15 @@ def failing():
     """Each step: it fails, it has a bug, it has to be repeated; and so does opening the restored cluster again."""
     for state in STEPS:
         last = state == "UndoFenceSource"
+        opened = [*OVER, *(READ_BACK if state == "UndoSwapDns" else []), *OPENED[1:]]
         path = up_to(state, SUCCESS)
         later = {call: 0 for call in STEPS[STEPS.index(state) + 1 :]}
         said = [f"it is so [RewindFailed in {state}]"]
-        script = {state: always("RewindFailed")}
+        script = MOVED | {state: always("RewindFailed")}
         if state == "FenceRestored":
             yield scenario(
                 f"{state} fails: the restored cluster is opened again, and traffic is where it was",
-                path + OPENED + RELEASED,
+                path + opened + RELEASED,
                 "RewindFailed",
                 [*said, "undone: undid FenceRestored"],
                 script=script,
@@ -238,7 +244,7 @@ def failing():
         else:
             yield scenario(
                 f"{state} fails: a person is called",
-                path + ([] if last else OPENED) + NEEDS_OPERATOR,
+                path + ([] if last else opened) + NEEDS_OPERATOR,
                 "RewindFailed",
                 said,
                 script=script,
@@ -263,28 +269,42 @@ def failing():
         if not last:
             yield scenario(
                 f"{state} fails, and so does opening the restored cluster again",
-                path + [*OVER, "UndoFenceRestored", *NEEDS_OPERATOR],
+                path + [*opened[:-1], *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
                 script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
                 calls=later | {"UndoFenceRestored": attempts("UndoFenceRestored", "Unavailable", "undo.asl.json") + 1},
                 lease_stays=True,
             )
-    moved = up_to("UndoSwapDns", SUCCESS) + OPENED
+    moved = up_to("UndoSwapDns", SUCCESS) + [*OVER, *READ_BACK, *OPENED[1:]]
     yield scenario(
         "records that somebody changed stay: the restored cluster is opened again",
         moved + RELEASED,
         "RecordChanged",
         ["undone: undid FenceRestored"],
-        script={"UndoSwapDns": always("RecordChanged")},
+        script=MOVED | {"UndoSwapDns": always("RecordChanged")},
         calls={"UndoSwapDns": 1, "UndoFenceSource": 0},
     )
     yield scenario(
         "records had changed when moving back was repeated: they may have moved before",
-        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + OPENED[1:] + NEEDS_OPERATOR,
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
         "RecordChanged",
-        script={"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
+        script=MOVED | {"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
         calls={"UndoSwapDns": 2, "UndoFenceSource": 0, "UndoFenceRestored": 1},
+        lease_stays=True,
+    )
+    yield scenario(
+        "moving back was not answered, and the records are at the source: it is undone",
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + SUCCESS[SUCCESS.index("UndoFenceSource") :],
+        script={"UndoSwapDns": always("OutcomeUnknown")},
+        calls={"UndoSwapDns": 2, "ReadRecords": 1, "UndoFenceSource": 1, "UndoFenceRestored": 0},
+    )
+    yield scenario(
+        "moving back was not answered, and the zone cannot be read: the restored cluster is opened",
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
+        "OutcomeUnknown",
+        script={"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": always("RewindFailed")},
+        calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
         lease_stays=True,
     )
 
@@ -320,6 +340,13 @@ def native():
         script={"FenceRestored": always("RewindFailed")},
         mocked={"ReleaseLeaseAfterFailure": broken},
         lease_stays=True,
+    )
+    yield scenario(
+        "ReleaseRestoredLeaseAfterFailure throws",
+        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        "RewindFailed",
+        script={"FenceRestored": always("RewindFailed")},
+        mocked={"ReleaseRestoredLeaseAfterFailure": broken},
     )
     for state, recorded in [("RecordFailure", False), ("AnnounceFailure", True)]:
         yield scenario(

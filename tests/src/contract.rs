@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 23] = [
+const OTHER_NAMES: [(&str, &str); 24] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -59,6 +59,7 @@ const OTHER_NAMES: [(&str, &str); 23] = [
     ("OpenRestored", "FenceSource"),      // the same, where nothing had moved
     ("ReadRecords", "SwapDns"),           // moves none
     ("ReadRecordsAgain", "SwapDns"),      // the same, before the restored cluster is opened
+    ("ReadRecordsBack", "SwapDns"),       // after a move back that failed
     ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
@@ -72,7 +73,7 @@ const OTHER_NAMES: [(&str, &str); 23] = [
 const UNDONE_BY_ANOTHER: [(&str, &str); 2] = [("AddInstances", "DeleteRestored"), ("StartRestore", "DeleteRestored")];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 8] = [
+const UNDOING: [&str; 9] = [
     "InspectRestored",
     "FenceRestored",
     "AwaitForward",
@@ -81,6 +82,7 @@ const UNDOING: [&str; 8] = [
     "LiftRestoredFence",
     "OpenRestored",
     "ReadRecords",
+    "ReadRecordsBack",
 ];
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
@@ -138,6 +140,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
         assert_eq!(given.remove("Partition"), Some(Value::from("AWS::Partition")));
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
+        assert!(given.remove("EventBusName").is_none_or(|bus| bus == "EventBus"));
         assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
@@ -560,7 +563,7 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
 #[test]
 fn every_variable_that_is_read_is_assigned_somewhere() {
     let used = Regex::new(r"\$([A-Za-z]\w*)\s*(\()?").unwrap();
-    let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)\)").unwrap();
+    let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)(?:, \$(\w+))?\)").unwrap();
     for machine in Machine::all() {
         let mut assigned = set(["states"]);
         for (_, state) in machine.states() {
@@ -569,7 +572,9 @@ fn every_variable_that_is_read_is_assigned_somewhere() {
         for (name, state) in machine.states() {
             for expression in Machine::expressions(state) {
                 // JSONata's own variables and parameters look like those of the state machine.
-                let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
+                let locals = set(local.captures_iter(expression).flat_map(|c| {
+                    [1, 2, 3].map(|n| c.get(n)).into_iter().flatten().map(|m| m.as_str()).collect::<Vec<_>>()
+                }));
                 for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
                     let variable = &found[1];
                     assert!(
@@ -653,6 +658,7 @@ fn an_event_stops_nothing_and_is_documented_with_all_of_its_fields() {
         assert!(catch.len() == 1 && catch[0]["Next"] == state["Next"], "{name}: an event that fails changes the way");
         for entry in state["Arguments"]["Entries"].as_array().unwrap() {
             assert_eq!(entry["Source"], "aurora-rewind", "{name}");
+            assert_eq!(entry["EventBusName"], "${EventBusName}", "{name}: an event where others may put the same");
             sent.extend(quoted.find_iter(entry["DetailType"].as_str().unwrap()).map(|found| found.as_str().to_owned()));
             for named in field.captures_iter(entry["Detail"].as_str().unwrap()) {
                 assert!(

@@ -126,6 +126,9 @@ fn each_step_names_the_actions_of_the_adapters_that_it_uses() {
     }
 }
 
+/// AWS allows it to whoever signs a request, whatever policies say: there, not to the function.
+const ALLOWED_TO_ALL: &str = "sts:GetCallerIdentity";
+
 #[test]
 fn each_role_allows_what_its_function_calls_and_no_more() {
     let template = Template::read();
@@ -139,12 +142,9 @@ fn each_role_allows_what_its_function_calls_and_no_more() {
         let is_through_a_service = |action: &String| action.starts_with("kms:") && !called.contains(action);
         let (keys, calls): (Vec<_>, Vec<_>) =
             statements.into_iter().partition(|s| texts(&s["Action"]).iter().all(is_through_a_service));
-        assert_eq!(
-            Template::actions(calls),
-            function.actions(),
-            "policy (left) of {} against its calls (right)",
-            function.stem
-        );
+        let needed: BTreeSet<String> =
+            function.actions().into_iter().filter(|action| action != ALLOWED_TO_ALL).collect();
+        assert_eq!(Template::actions(calls), needed, "policy (left) of {} against its calls (right)", function.stem);
         for statement in keys {
             // Without the condition the role could decrypt anything that the key protects.
             let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_str();

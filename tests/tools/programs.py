@@ -27,6 +27,7 @@ COMPUTED = {
     "tests/e2e/test_cli.py": {"_rewind", "before"},
     "tests/expressions/reference.py": {"self.node"},
     "tests/paths/deployment.py": {"self.aws", "self.ministack"},
+    "tests/tools/fuzz.py": {"executable"},
     "tests/tools/test_deploy.py": {"TOOLS / 'ministack/bin/python'", "self.command('--with', 'aws')", "self.command(*more)"},
 }
 # What the programs on the left start by themselves, on Debian's side of the line and not ours.

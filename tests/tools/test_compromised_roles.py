@@ -13,7 +13,7 @@ import re
 
 import pytest
 from deployed_policies import ACCOUNT, REGION, STACK, Deployment
-from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
+from ministack.core.iam_evaluator import EvalContext, combine_resource_policy, evaluate, parse_policy_document
 
 ROOT = pathlib.Path(__file__).parents[2]
 TEMPLATE = ROOT / "infra/template.yaml"
@@ -83,8 +83,8 @@ def machine(name: str) -> Thing:
     return Thing("states:.*", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}")
 
 
-def event(source: str) -> Thing:
-    return Thing("events:.*", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default", context={"events:source": [source]})
+def event(source: str, bus: str = "default") -> Thing:
+    return Thing("events:.*", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}", context={"events:source": [source]})
 
 
 ZONE, OTHER_ZONE = "Z0123456789ABCDEFGHIJ", "Z9999999999999999999"
@@ -123,7 +123,9 @@ THINGS = {
     "the item of any recovery": item("recovery"),
     "the record of a fence": item("fence"),
     "the times of a cluster's fences": item("fences"),
-    "who started a recovery": item("requester"),
+    "who started a recovery in chat": item("requested"),
+    "who approved one in chat": item("approved"),
+    "who asked for an undo or a window in chat": item("asked"),
     "a chat message that was seen": item("seen"),
     "a notice of the clean-up": item("kept"),
     "any other item": item("else"),
@@ -140,8 +142,9 @@ THINGS = {
     "any other state machine": machine("payments"),
     "people who approve": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:Approvals"),
     "any other topic": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:payments"),
-    "an event as aurora-rewind": event("aurora-rewind"),
-    "any other event": event("payments"),
+    "an event as aurora-rewind": event("aurora-rewind", STACK),
+    "such an event on the default bus": event("aurora-rewind"),
+    "any other event": dataclasses.replace(event("payments"), others=(event("payments", STACK).arn,)),
     "the queue of failed starts": Thing("sqs:.*", f"arn:aws:sqs:{REGION}:{ACCOUNT}:DeadLetters"),
     "any other queue": Thing("sqs:.*", f"arn:aws:sqs:{REGION}:{ACCOUNT}:payments"),
     "a role of ClusterRoleArns, to RDS": role(f"{ROLES}/rds-monitoring-role", "monitoring.rds"),
@@ -304,6 +307,22 @@ def test_with_zones_of_another_account_only_swap_dns_may_assume_the_role_that_mo
 def test_no_machine_and_no_step_but_validate_window_may_sign_a_plan():
     signs = {name for name, documents in POLICIES.items() if ("kms:GenerateMac", "the key of plans") in Role(documents).reach()}
     assert signs == {"ValidateWindowFunctionRole"}
+
+
+def test_nobody_but_the_machines_may_speak_as_the_product():
+    """The policy of the bus, asked about whoever may do everything by policies of their own."""
+    everything = [parse_policy_document({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})]
+    policy, speak = Deployment(TEMPLATE, EXAMPLE).bus_policy(), set()
+    people = [f"{ROLES}/admin", f"{ROLES}/Rewind", f"{ROLES}/team/RewindRole", f"{ROLES}/RewindRole2", f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:root"]
+    elsewhere = [f"arn:aws:iam::210987654321:role/{name}" for name in ("RewindRole", "admin")]
+    for principal in [*people, *elsewhere, *(f"{ROLES}/{name}" for name in POLICIES)]:
+        request = EvalContext(
+            principal_arn=principal, principal_type="AssumedRole", principal_account=principal.split(":")[4], action="events:PutEvents",
+            resource_arn=event("aurora-rewind", STACK).arn, region=REGION, service_context={"events:source": ["aurora-rewind"]},
+        )  # fmt: skip
+        if combine_resource_policy(evaluate(request, everything), request, policy, ACCOUNT).decision == "Allow":
+            speak.add(principal.removeprefix(f"{ROLES}/"))
+    assert speak == {"FenceWatchRole", "RewindRole", "UndoRole"}
 
 
 @pytest.mark.parametrize("parameter", ["ClusterPattern", "SecretArns", "HostedZoneArns", "RecordNames"])

@@ -147,13 +147,13 @@ def call_route53(credential):
 
 
 def test_calls_of_functions_beyond_the_rate_of_route_53_are_throttled_and_those_of_people_are_not():
-    faults.answer("POST", "", b'{"route53": 2, "mentions": "other.example.com"}')
+    faults.answer("POST", "", b'{"limit": "route53", "calls": 2, "mentions": ["other.example.com"]}')
     assert [call_route53("ASIAFUNCTION")[0] for _ in range(9)] == [200] * 9
-    faults.answer("POST", "", b'{"route53": 2, "mentions": "db.example.com"}')
+    faults.answer("POST", "", b'{"limit": "route53", "calls": 2, "mentions": ["db.example.com"]}')
     # As many are left as a second has; up to five are saved.
     statuses = [call_route53("ASIAFUNCTION")[0] for _ in range(4)]
     assert statuses == [200, 200, 400, 400]
     assert b"<Code>Throttling</Code>" in call_route53("ASIAFUNCTION")[1]
     assert call_route53("AKIAPERSON")[0] == 200
-    assert faults.answer("POST", "", b'{"route53": null}')[1] == {"throttled": 3}
+    assert faults.answer("POST", "", b'{"limit": "route53", "calls": null, "mentions": ["db.example.com"]}')[1] == {"failed": 3}
     assert [call_route53("ASIAFUNCTION")[0] for _ in range(9)] == [200] * 9

@@ -9,6 +9,7 @@ use crate::output::Output;
 use rewind_aws::Aws;
 use rewind_client::Decision;
 use rewind_clock::SystemClock;
+use rewind_ui::format::Values;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub(crate) async fn approve(
                     "{why}; nothing was decided; next step: give --hash with the hash that came with the question"
                 )));
             }
-            output.note(&format::proposal(&request.proposal));
+            output.note(&format::proposal(&request.proposal, Values::Shown));
             ask(&format!("This is {}. To approve it, type the first 6 characters of that hash:", request.hash))?
         }
     };
@@ -68,8 +69,9 @@ async fn decide(
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.args.id);
     // The identity is read before the decision is sent: a decision without a name cannot be traced to a person.
-    let decision = Decision { approved, by: caller_name(aws).await?, comment: options.args.comment(), hash };
-    let bound_to = client.decide(id, &decision, &SystemClock).await?;
+    let decision =
+        Decision { approved, by: caller_name(aws).await?, comment: options.args.comment(), hash, identity: None };
+    let bound_to = client.decide(id, &decision, aws, &SystemClock).await?;
     let notice = format::decided(id, approved, &decision.by, &bound_to);
     if !options.follow {
         let word = if approved { "approved" } else { "rejected" };

@@ -24,7 +24,7 @@ pub(crate) async fn run(
     let Asked { request, moment } = Asked::of(aws, &options.args, base, true).await?;
     output.note(&format::moment(moment.as_deref()));
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.
-    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request).await;
+    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await;
     let started = started.map_err(in_words_of(options.request.as_deref()))?;
     let completion = follow(client, output, &started.id, &started.arn).await?;
     if completion == Completion::Ended(Ending::Planned)

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     let args = ResumeArgs { options: completed, ..options.args.clone() };
     let request = args.request(read_request(options.request.as_deref())?).map_err(Failure::Usage)?;
     let name = args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
-    let started = client.resume(name, args.resumed(), request).await;
+    let started = client.resume(name, args.resumed(), request, aws).await;
     let started = started.map_err(in_words_of(options.request.as_deref()))?;
     shown(client, output, started, options.detach).await
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(
     // A given name makes a repeated start harmless: Step Functions keeps it taken for 90 days.
     let name =
         options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
-    let started = client.start(name, &request).await.map_err(in_words_of(options.request.as_deref()))?;
+    let started = client.start(name, &request, aws).await.map_err(in_words_of(options.request.as_deref()))?;
     shown(client, output, started, options.detach).await
 }
 

@@ -1,4 +1,4 @@
-//! `rewind status`: the status of a recovery.
+//! `rewind status`: the status of a recovery, with what its checks found.
 
 use crate::args::StatusOptions;
 use crate::connect::AwsClient;
@@ -7,6 +7,7 @@ use crate::follow::follow;
 use crate::output::Output;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
+use rewind_ui::format::Values;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
@@ -21,6 +22,19 @@ pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StatusOpt
     if options.follow {
         return follow(client, output, &id, &recovery.execution_arn).await;
     }
-    output.result(&json!(recovery), &format::recovery(&recovery, SystemClock.now()));
+    let mut document = format::recovery(&recovery, SystemClock.now());
+    let mut json = json!(recovery);
+    // Whoever has no right to the history, or comes after the 90 days of it, is shown the rest all the same.
+    match client.report(&recovery.execution_arn).await {
+        Ok(Some(report)) => {
+            document.extend(format::report(&report, Values::Shown));
+            if let Some(json) = json.as_object_mut() {
+                json.insert("report".to_owned(), json!(report));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => document.warning(format!("what the checks found could not be read: {error}")),
+    }
+    output.result(&json, &document);
     Ok(Completion::Done)
 }

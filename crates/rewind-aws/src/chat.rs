@@ -1,23 +1,83 @@
-//! The AWS calls of chat: records of seen requests and of requesters, the secret of the Slack app, and asynchronous invocations
+//! The AWS calls of chat: records of seen requests and of what people did, the secret of the Slack app, and asynchronous invocations
 //! of itself. The record of a recovery is never written here.
 
 use crate::classify::{Call, classify, code};
+use crate::environment::required;
 use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::Blob;
-use rewind_core::StepError;
+use rewind_core::{Identity, StepError};
 use serde_json::Value;
 
 /// Keeps the records of chat, each with an expiry in epoch seconds.
 pub trait ChatRecords: Send + Sync {
     /// Records `key`; returns true if it was not recorded before.
     fn first_seen(&self, key: &str, until: i64) -> impl Future<Output = AwsResult<bool>> + Send;
-    /// Records that `user` asked for a recovery to be started. A recovery may have several requesters.
-    fn record_requester(&self, recovery_id: &str, user: &str, until: i64)
-    -> impl Future<Output = AwsResult<()>> + Send;
-    /// Returns true if `user` asked for that recovery.
-    fn is_requester(&self, recovery_id: &str, user: &str) -> impl Future<Output = AwsResult<bool>> + Send;
+    /// Records what somebody did in chat. What is recorded twice is recorded.
+    fn record_act(
+        &self,
+        kind: ActKind,
+        recovery_id: &str,
+        act: &ChatAct,
+        until: i64,
+    ) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
+/// Reads what people did in chat. Only the function of chat may write it, so it verifies who it was.
+pub trait ReadActs: Send + Sync {
+    /// Returns all acts of this kind on a recovery; of those on a window, on a cluster.
+    fn acts(&self, kind: ActKind, recovery_id: &str) -> impl Future<Output = AwsResult<Vec<ChatAct>>> + Send;
+}
+
+/// A kind of what people do in chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ActKind {
+    /// To start a recovery.
+    Requested,
+    /// To approve one.
+    Approved,
+    /// To ask for an undo or for another window, which takes two people.
+    Asked,
+}
+
+impl ActKind {
+    fn key(self, recovery_id: &str) -> AttributeValue {
+        let prefix = match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Asked => "asked",
+        };
+        AttributeValue::S(format!("{prefix}#{recovery_id}"))
+    }
+}
+
+/// Something that a person did in chat.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChatAct {
+    /// The id of the workspace.
+    pub team: String,
+    /// The id of the member.
+    pub user: String,
+    /// The digest of the request that was started, or the hash of the proposal that was approved. An act on another is another.
+    pub of: String,
+}
+
+impl ChatAct {
+    fn write(&self) -> String {
+        format!("{}/{} {}", self.team, self.user, self.of)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (by, of) = text.split_once(' ')?;
+        let (team, user) = by.split_once('/')?;
+        Some(Self { team: team.to_owned(), user: user.to_owned(), of: of.to_owned() })
+    }
+
+    /// The identity of the person.
+    pub fn identity(&self) -> Identity {
+        Identity::Slack { team: self.team.clone(), user: self.user.clone() }
+    }
 }
 
 /// Reads secrets that are no logins.
@@ -44,6 +104,15 @@ impl ChatTable {
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
         Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), name: name.into() }
     }
+
+    /// The same, for the table `REWIND_TABLE`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the variable is not set: the template sets it.
+    pub fn from_env(aws: &Aws) -> AwsResult<Self> {
+        Ok(Self::new(aws, required("REWIND_TABLE")?))
+    }
 }
 
 impl ChatRecords for ChatTable {
@@ -67,38 +136,40 @@ impl ChatRecords for ChatTable {
         }
     }
 
-    /// IAM: `dynamodb:PutItem`.
-    async fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> AwsResult<()> {
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn record_act(&self, kind: ActKind, recovery_id: &str, act: &ChatAct, until: i64) -> AwsResult<()> {
         self.client
-            .put_item()
+            .update_item()
             .table_name(&self.name)
-            // No condition: a requester who is recorded twice is the same requester.
-            .item("id", requester_key(recovery_id, user))
-            .item("expiresAt", AttributeValue::N(until.to_string()))
+            .key("id", kind.key(recovery_id))
+            // A set: several people may ask for one recovery, and one person twice.
+            .update_expression("ADD acts :act SET expiresAt = :until")
+            .expression_attribute_values(":act", AttributeValue::Ss(vec![act.write()]))
+            .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Change, "dynamodb:PutItem of a requester"))?;
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of what somebody did in chat"))?;
         Ok(())
     }
+}
 
+impl ReadActs for ChatTable {
     /// IAM: `dynamodb:GetItem`.
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
+    async fn acts(&self, kind: ActKind, recovery_id: &str) -> AwsResult<Vec<ChatAct>> {
         let read = self
             .client
             .get_item()
             .table_name(&self.name)
-            .key("id", requester_key(recovery_id, user))
-            // An eventually consistent read could miss the requester who approves a second later.
+            .key("id", kind.key(recovery_id))
+            // An eventually consistent read could miss whoever did it a second ago.
             .consistent_read(true)
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of a requester"))?;
-        Ok(read.item.is_some())
+            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of what people did in chat"))?;
+        let acts = read.item.and_then(|mut item| item.remove("acts"));
+        let acts = acts.and_then(|acts| acts.as_ss().ok().cloned()).unwrap_or_default();
+        Ok(acts.iter().filter_map(|act| ChatAct::read(act)).collect())
     }
-}
-
-fn requester_key(recovery_id: &str, user: &str) -> AttributeValue {
-    AttributeValue::S(format!("requester#{recovery_id}#{user}"))
 }
 
 /// The Secrets Manager client for secrets that are no logins.

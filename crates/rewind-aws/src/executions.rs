@@ -3,6 +3,7 @@
 
 use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
+use aws_sdk_sfn::operation::get_execution_history::builders::GetExecutionHistoryFluentBuilder;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -85,6 +86,8 @@ pub trait Executions: Send + Sync {
     fn execution(&self, arn: &str) -> impl Future<Output = AwsResult<Option<Execution>>> + Send;
     /// Reads the events after the number `after`, in order; of a long history only the last part.
     fn events(&self, arn: &str, after: i64) -> impl Future<Output = AwsResult<Vec<Event>>> + Send;
+    /// Reads the payload with which the state `name` called its function when it was entered for the first time; none if it has not.
+    fn payload(&self, arn: &str, name: &str) -> impl Future<Output = AwsResult<Option<Value>>> + Send;
     /// Reads the last output of each state before the state `until` was entered for the first time.
     fn answers(&self, arn: &str, until: &str) -> impl Future<Output = AwsResult<BTreeMap<String, Value>>> + Send;
     /// Ends the wait for `task_token` with this output; false if that wait is over.
@@ -179,37 +182,26 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:GetExecutionHistory`.
+    async fn payload(&self, arn: &str, name: &str) -> AwsResult<Option<Value>> {
+        let mut is_entered = false;
+        let history = self.0.get_execution_history().execution_arn(arn);
+        find_event(history, |event| Ok(payload_of(event, name, &mut is_entered))).await
+    }
+
+    /// IAM: `states:GetExecutionHistory`.
     async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
-        // Oldest first here: these outputs are among the first events, and a long wait may add thousands after them.
         let mut answers = BTreeMap::new();
-        let mut page = None;
-        loop {
-            let read = self
-                .0
-                .get_execution_history()
-                .execution_arn(arn)
-                .max_results(500)
-                .set_next_token(page)
-                .send()
-                .await
-                .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
-            for event in &read.events {
-                match translate(event)?.map(|event| event.what) {
-                    // Each slice of the approval enters the state again, and the proposal was settled before the
-                    // first.
-                    Some(What::Entered(state)) if state == until => return Ok(answers),
-                    Some(What::Left(state, output)) => {
-                        // A state that a loop left several times counts with its last output.
-                        answers.insert(state, output);
-                    }
-                    _ => {}
-                }
+        let until_entered = |event: &HistoryEvent| match translate(event)?.map(|event| event.what) {
+            Some(What::Entered(state)) if state == until => Ok(Some(())),
+            Some(What::Left(state, output)) => {
+                // A state that a loop left several times counts with its last output.
+                answers.insert(state, output);
+                Ok(None)
             }
-            page = read.next_token;
-            if page.is_none() {
-                return Ok(answers);
-            }
-        }
+            _ => Ok(None),
+        };
+        find_event(self.0.get_execution_history().execution_arn(arn), until_entered).await?;
+        Ok(answers)
     }
 
     /// IAM: `states:SendTaskSuccess`.
@@ -237,6 +229,43 @@ impl Executions for StepFunctions {
             .map_err(|e| classify(&e, Call::Read, &format!("states:DescribeStateMachine of {machine_arn}")))?;
         Ok(json(Some(&found.definition)))
     }
+}
+
+/// Reads a history until `find` answers something of an event; none where it never does.
+async fn find_event<T>(
+    history: GetExecutionHistoryFluentBuilder,
+    mut find: impl FnMut(&HistoryEvent) -> AwsResult<Option<T>> + Send,
+) -> AwsResult<Option<T>> {
+    let mut page = None;
+    loop {
+        // Oldest first here: a long wait may add thousands of events after the one that is looked for.
+        let read = history
+            .clone()
+            .max_results(500)
+            .set_next_token(page)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
+        for event in &read.events {
+            if let Some(found) = find(event)? {
+                return Ok(Some(found));
+            }
+        }
+        page = read.next_token;
+        if page.is_none() {
+            return Ok(None);
+        }
+    }
+}
+
+/// The payload that an event shows of the state `name`; none of another event. `is_entered` is kept from one event to the next, because
+/// the event of a call does not name its state.
+fn payload_of(event: &HistoryEvent, name: &str, is_entered: &mut bool) -> Option<Value> {
+    if let Some(entered) = &event.state_entered_event_details {
+        *is_entered = entered.name == name;
+    }
+    let scheduled = event.task_scheduled_event_details.as_ref().filter(|_| *is_entered)?;
+    json(Some(&scheduled.parameters)).get("Payload").cloned()
 }
 
 /// Translates an event of the history; none for a kind that no client follows.
@@ -280,4 +309,49 @@ fn json(text: Option<&str>) -> Value {
 
 fn time(at: &DateTime) -> AwsResult<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).map_err(|e| StepError::bug(format!("AWS answered no time: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sfn::types::{StateEnteredEventDetails, TaskScheduledEventDetails};
+    use serde_json::json;
+
+    fn event(kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
+        HistoryEvent::builder().timestamp(DateTime::from_secs(0)).r#type(kind)
+    }
+
+    fn entered(name: &str) -> HistoryEvent {
+        let details = StateEnteredEventDetails::builder().name(name).build().unwrap();
+        event(HistoryEventType::TaskStateEntered).state_entered_event_details(details).build().unwrap()
+    }
+
+    fn scheduled(payload: &Value) -> HistoryEvent {
+        let parameters = json!({ "FunctionName": "f", "Payload": payload }).to_string();
+        let details =
+            TaskScheduledEventDetails::builder().resource_type("lambda").resource("invoke").region("eu-west-1");
+        let details = details.parameters(parameters).build().unwrap();
+        event(HistoryEventType::TaskScheduled).task_scheduled_event_details(details).build().unwrap()
+    }
+
+    #[test]
+    fn the_first_call_of_a_state_shows_what_it_was_called_with() {
+        let [verify, first, second] = [json!({ "of": "Verify" }), json!({ "slice": 1 }), json!({ "slice": 2 })];
+        let events = [
+            entered("Verify"),
+            scheduled(&verify),
+            entered("RequestApproval"),
+            scheduled(&first),
+            entered("IsApprovalExpired"),
+            entered("RequestApproval"),
+            scheduled(&second),
+        ];
+        let found = |events: &[HistoryEvent], name: &str| {
+            let mut is_entered = false;
+            events.iter().find_map(|event| payload_of(event, name, &mut is_entered))
+        };
+        assert_eq!(found(&events, "RequestApproval"), Some(first));
+        assert_eq!(found(&events, "Verify"), Some(verify));
+        assert_eq!(found(&events[..3], "RequestApproval"), None);
+    }
 }

@@ -191,6 +191,7 @@ pub fn plan() -> Plan {
         will_do: Vec::new(),
         warnings: Vec::new(),
         findings: Vec::new(),
+        started_by: Vec::new(),
         signature: None,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A step depends on the traits here; `main` gives it the adapters, a test gives it fakes (feature `fakes`).
 
+pub mod caller;
 pub mod chat;
 mod classify;
 mod environment;

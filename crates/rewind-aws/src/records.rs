@@ -167,12 +167,13 @@ impl Approvals for Records {
     /// IAM: `dynamodb:UpdateItem`.
     async fn keep(&self, recovery_id: &str, approval: &PendingApproval) -> AwsResult<Option<String>> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let map = HashMap::from([
+        let mut map = HashMap::from([
             ("taskToken".to_owned(), text(&approval.task_token)),
             ("hash".to_owned(), text(&approval.hash)),
             ("requestedAt".to_owned(), text(&approval.requested_at.to_string())),
             ("expiresAt".to_owned(), text(&approval.expires_at.to_string())),
         ]);
+        map.extend(approval.last_refused.as_deref().map(|why| ("lastRefused".to_owned(), text(why))));
         let answer = self
             .client
             .update_item()

@@ -105,6 +105,7 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
             hash: required(approval, "hash")?,
             requested_at: time(&required(approval, "requestedAt")?)?,
             expires_at: time(&required(approval, "expiresAt")?)?,
+            last_refused: approval.get("lastRefused").and_then(|why| why.as_s().ok().cloned()),
         }),
         _ => None,
     };

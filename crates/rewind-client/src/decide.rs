@@ -2,12 +2,13 @@
 
 use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
+use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{Clock, Difference, PendingApproval, Plan, Proposal, RecordedDecision, StepError, timeouts};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use rewind_core::{
+    Clock, Identity, PendingApproval, Proposal, RecordedDecision, Report, StepError, approve_act, timeouts,
+};
+use serde_json::json;
 
 /// The fewest characters of a hash that a person may give for the whole.
 pub const HASH_MIN: usize = 6;
@@ -22,7 +23,7 @@ pub struct ApprovalRequest {
     pub id: String,
     /// The ARN of the recovery's execution.
     pub execution_arn: String,
-    /// The proposal, put together from the execution's history.
+    /// The proposal, from the execution's history.
     pub proposal: Proposal,
     /// The hash that a decision has to name.
     pub hash: String,
@@ -44,6 +45,8 @@ pub struct Decision {
     pub comment: Option<String>,
     /// The hash of the proposal that the person saw, or its first characters.
     pub hash: String,
+    /// The identity in chat, where the person decides there.
+    pub identity: Option<Identity>,
 }
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
@@ -54,9 +57,10 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// `Refused` where it waits for no decision; errors of AWS.
     pub async fn approval_request(&self, id: &str) -> ClientResult<ApprovalRequest> {
         let (execution_arn, approval) = self.pending_approval(id).await?;
-        // From the history, which nobody can change, and not from the table.
-        let outputs = self.executions.answers(&execution_arn, "RequestApproval").await?;
-        let proposal = proposal(&outputs)?;
+        // From the history, which nobody can change, and not from the table. The very payload that the mail was made of: put together
+        // from anything else it could have another hash.
+        let asked = self.executions.payload(&execution_arn, "RequestApproval").await?;
+        let proposal: Proposal = serde_json::from_value(asked.unwrap_or_default()).map_err(unreadable)?;
         Ok(ApprovalRequest {
             id: id.to_owned(),
             hash_matches: proposal.hash() == approval.hash,
@@ -65,6 +69,18 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             hash: approval.hash,
             expires_at: approval.expires_at,
         })
+    }
+
+    /// Reads the report of the verification that an execution made last, with the values that checks found; none where it made none.
+    ///
+    /// # Errors
+    ///
+    /// Errors of AWS: the execution may be older than the 90 days for which Step Functions keeps its history.
+    pub async fn report(&self, execution_arn: &str) -> ClientResult<Option<Report>> {
+        // Values are nowhere else: the table, events and mail name checks alone.
+        let mut outputs = self.executions.answers(execution_arn, "IsForwardVerified").await?;
+        let report = outputs.remove("VerifyForward").or_else(|| outputs.remove("Verify")).unwrap_or_default();
+        serde_json::from_value(report).map_err(unreadable)
     }
 
     /// Reads the hash of the proposal that a recovery waits with.
@@ -76,12 +92,29 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         Ok(self.pending_approval(id).await?.1.hash)
     }
 
+    /// Returns the hash that a decision is on.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where the recovery waits for none, or for one on another proposal; errors of AWS.
+    pub async fn decided_hash(&self, id: &str, decision: &Decision) -> ClientResult<String> {
+        let (_, approval) = self.pending_approval(id).await?;
+        check_hash(id, decision, &approval)?;
+        Ok(approval.hash)
+    }
+
     /// Sends a decision; returns the hash that it was bound to.
     ///
     /// # Errors
     ///
     /// `Refused` where the recovery waits for none, or for one on another proposal; errors of AWS.
-    pub async fn decide<C: Clock>(&self, id: &str, decision: &Decision, clock: &C) -> ClientResult<String> {
+    pub async fn decide<C: Clock>(
+        &self,
+        id: &str,
+        decision: &Decision,
+        signer: &impl SignCaller,
+        clock: &C,
+    ) -> ClientResult<String> {
         for _ in 0..ATTEMPTS {
             // The token is read anew for each attempt: the one before this may have timed out meanwhile.
             let (_, approval) = self.pending_approval(id).await?;
@@ -94,6 +127,12 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 // The whole hash, also where the person gave its beginning: confirm-approval compares all of it.
                 hash: Some(approval.hash.clone()),
                 at: None,
+                identity: decision.identity.clone(),
+                // Signed anew for each attempt: STS takes no signature that is older than some minutes.
+                proof: match decision.approved {
+                    true => signer.sign_caller(&approve_act(id, &approval.hash)).await?,
+                    false => None,
+                },
             };
             // False where the token was replaced between the read and this call.
             if self.executions.answer(&approval.task_token, &json!(recorded)).await? {
@@ -123,29 +162,6 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             ))),
         }
     }
-}
-
-/// Puts the proposal together from the outputs of the states before `RequestApproval`, as the state machine does for its
-/// payload: a field more or less, and the hash differs.
-fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
-    let output = |state: &str| outputs.get(state).cloned().unwrap_or_default();
-    let mut plan: Plan = read(output("ValidateWindow"))?;
-    if let Some(preflight) = outputs.get("Preflight") {
-        // All findings of the plan: preflight repeats those that the plan had before it.
-        plan.findings = list(preflight, "findings")?;
-    }
-    let mut differences: Vec<Difference> = Vec::new();
-    // In the order of the state machine: in another order the same differences have another hash.
-    for state in ["StartRestore", "AddInstances", "AwaitInstances", "FailOver", "HoldJobs"] {
-        differences.extend(list::<Difference>(&output(state), "differences")?);
-    }
-    Ok(Proposal { plan, restored: read(output("StartRestore"))?, report: read(output("Verify"))?, differences })
-}
-
-/// Reads a list in the output of a state; empty where it has none.
-fn list<T: DeserializeOwned>(output: &Value, field: &str) -> ClientResult<Vec<T>> {
-    let found = output.get(field).cloned().unwrap_or_default();
-    Ok(read::<Option<Vec<T>>>(found)?.unwrap_or_default())
 }
 
 fn no_decision_pending(id: &str, state: &str) -> ClientError {
@@ -183,12 +199,10 @@ fn check_hash(id: &str, decision: &Decision, approval: &PendingApproval) -> Clie
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(value: Value) -> ClientResult<T> {
-    serde_json::from_value(value).map_err(|e| {
-        ClientError::Aws(
-            StepError::bug(format!("the proposal cannot be read from the execution's history: {e}"))
-                .changed("nothing was decided")
-                .advice("use the version of this program that belongs to the deployed one"),
-        )
-    })
+fn unreadable(error: serde_json::Error) -> ClientError {
+    ClientError::Aws(
+        StepError::bug(format!("the execution's history cannot be read: {error}"))
+            .changed("nothing was decided")
+            .advice("use the version of this program that belongs to the deployed one"),
+    )
 }

@@ -33,6 +33,8 @@ pub struct State {
     pub executions: BTreeMap<String, Execution>,
     /// Histories by the executions' ARNs.
     pub events: BTreeMap<String, Vec<Event>>,
+    /// The payloads of states, by the execution's ARN and the state.
+    pub payloads: BTreeMap<(String, String), Value>,
     /// Records of recoveries by id.
     pub records: BTreeMap<String, RecoveryRecord>,
     /// The names and inputs with which executions were started.
@@ -91,49 +93,33 @@ impl FakeAws {
     pub fn add_awaiting_approval(&self, id: &str) -> String {
         let login = Login { user: "u".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
         let report = Report::new(login, Vec::new(), Vec::new(), Vec::new());
-        let found = |what: &str| vec![Difference::new(what, "on", "off", "look at it")];
-        let outputs = [
-            ("ValidateWindow", json!(plan())),
-            ("Preflight", json!({ "findings": findings(), "blocking": null })),
-            ("StartRestore", json!(restored())),
-            ("AddInstances", json!({ "instances": [], "differences": found("tags") })),
-            ("AwaitInstances", json!({ "done": true, "differences": found("a reader") })),
-            ("FailOver", json!({ "differences": found("writer") })),
-            ("HoldJobs", json!({ "jobs": [], "differences": found("jobs") })),
-            ("Verify", json!(report)),
-        ];
+        let differences = vec![Difference::new("tags", "on", "off", "look at it")];
         let plan = Plan { findings: findings(), ..plan() };
-        let later = ["tags", "a reader", "writer", "jobs"].map(found).concat();
-        let differences = [restored().differences, later].concat();
-        let proposal = Proposal { plan, restored: Some(restored()), report: Some(report), differences };
-        self.add_approval(id, &outputs, proposal.hash())
+        self.add_approval(id, &Proposal { plan, restored: Some(restored()), report: Some(report), differences })
     }
 
     /// Adds a recovery in place that waits for a decision on its plan alone; returns the hash of that.
     pub fn add_awaiting_approval_in_place(&self, id: &str) -> String {
-        let outputs = [
-            ("ValidateWindow", json!(in_place_plan())),
-            ("Preflight", json!({ "findings": findings(), "blocking": null })),
-        ];
         let plan = Plan { findings: findings(), ..in_place_plan() };
-        let proposal = Proposal { plan, restored: None, report: None, differences: Vec::new() };
-        self.add_approval(id, &outputs, proposal.hash())
+        self.add_approval(id, &Proposal { plan, restored: None, report: None, differences: Vec::new() })
     }
 
-    fn add_approval(&self, id: &str, outputs: &[(&str, Value)], hash: String) -> String {
-        let arn = self.add_running(id);
-        // In the history, where the client reads the proposal: the record holds only its hash.
-        for (state, output) in outputs {
-            self.add_event(&arn, What::Entered((*state).to_owned()));
-            self.add_event(&arn, What::Left((*state).to_owned(), output.clone()));
-        }
+    fn add_approval(&self, id: &str, proposal: &Proposal) -> String {
+        let (arn, hash) = (self.add_running(id), proposal.hash());
         self.add_event(&arn, What::Entered("RequestApproval".to_owned()));
+        // In the history, where the client reads the proposal: the record holds only its hash.
+        let Proposal { plan, restored, report, differences } = proposal;
+        let payload = json!({
+            "recovery": { "id": id }, "plan": plan, "restored": restored, "report": report, "differences": differences, "taskToken": "token",
+        });
+        self.state().payloads.insert((arn.clone(), "RequestApproval".to_owned()), payload);
         let mut awaiting = record(id, &arn, "AwaitingApproval");
         awaiting.approval = Some(PendingApproval {
             task_token: "token".to_owned(),
             hash: hash.clone(),
             requested_at: time("2026-11-23T10:40:00Z"),
             expires_at: time("2026-11-23T11:40:00Z"),
+            last_refused: None,
         });
         self.state().records.insert(id.to_owned(), awaiting);
         hash
@@ -225,6 +211,10 @@ impl Executions for FakeAws {
             }
         }
         Ok(answers)
+    }
+
+    async fn payload(&self, arn: &str, name: &str) -> AwsResult<Option<Value>> {
+        Ok(self.state().payloads.get(&(arn.to_owned(), name.to_owned())).cloned())
     }
 
     async fn answer(&self, task_token: &str, answer: &Value) -> AwsResult<bool> {

@@ -1,6 +1,7 @@
 //! Resumes a recovery that ended without moving traffic, or that was stopped: a new one goes on from its restored cluster.
 
 use crate::{ClientError, ClientResult, RecoveryClient, RecoveryName, StartedExecution};
+use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{RecoveryRecord, Strategy};
@@ -31,11 +32,12 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         name: RecoveryName,
         id: &str,
         mut request: Map<String, Value>,
+        signer: &impl SignCaller,
     ) -> ClientResult<StartedExecution> {
         let recovery = self.resumable(id).await?;
         // The state machine finds it by the id as well. Here it names the execution, and shows in its input.
         request.entry("cluster").or_insert(Value::from(recovery.cluster));
-        self.start(name, &Value::Object(request)).await
+        self.start(name, &Value::Object(request), signer).await
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::{ClientError, ClientResult, Deployment, RecoveryClient};
 use jiff::Timestamp;
+use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::{Executions, Started, Status};
-use rewind_core::{ErrorName, Request};
+use rewind_core::{ErrorName, Request, STARTED_BY, request_of, start_act};
 use rewind_ui::derived_id;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The number of names that are tried where the client generates them.
 // A generated name has the second in it: more recoveries of one cluster in one second are an error of the caller.
@@ -37,28 +38,47 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     /// # Errors
     ///
     /// `Refused` where the request or the name is invalid, or the name is taken; errors of AWS.
-    pub async fn start(&self, name: RecoveryName, request: &Value) -> ClientResult<StartedExecution> {
+    pub async fn start(
+        &self,
+        name: RecoveryName,
+        request: &Value,
+        signer: &impl SignCaller,
+    ) -> ClientResult<StartedExecution> {
         // The state machine checks it again. Here a wrong field is answered at once, without an execution.
         let asked = Request::check(request)?;
         let prefix = if asked.dry_run { "plan" } else { "rewind" };
-        let state_machine = &self.deployment.state_machine;
         match name {
             RecoveryName::Given(id) => {
                 check_name(&id)?;
-                self.start_execution(state_machine, &id, request).await?.ok_or_else(|| name_taken(&id))
+                self.start_signed(&id, request, signer).await?.ok_or_else(|| name_taken(&id))
             }
             RecoveryName::Generated(now) => {
                 // One that resumes a recovery may leave the cluster to that one.
                 let about = asked.cluster.or(asked.resume).unwrap_or_default();
                 for attempt in 0..NAME_ATTEMPTS {
                     let id = derived_id(prefix, &about, now, attempt);
-                    if let Some(started) = self.start_execution(state_machine, &id, request).await? {
+                    if let Some(started) = self.start_signed(&id, request, signer).await? {
                         return Ok(started);
                     }
                 }
                 Err(name_taken(&derived_id(prefix, &about, now, 0)))
             }
         }
+    }
+
+    /// Starts a recovery with a proof of who starts it.
+    async fn start_signed(
+        &self,
+        id: &str,
+        request: &Value,
+        signer: &impl SignCaller,
+    ) -> ClientResult<Option<StartedExecution>> {
+        let mut input = request.clone();
+        if let (Some(proof), Some(fields)) = (signer.sign_caller(&start_act(id, request)).await?, input.as_object_mut())
+        {
+            fields.insert(STARTED_BY.to_owned(), json!(proof));
+        }
+        self.start_execution(&self.deployment.state_machine, id, &input).await
     }
 
     /// Starts an execution; none where another one has that name.
@@ -76,19 +96,24 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
                 // AWS answers a start with the same input by the running execution, the local Step Functions by this
                 // error.
                 let other = self.executions.execution(&arn).await?;
-                Ok(other.filter(|other| other.input == *input).map(|_| started(true)))
+                Ok(other.filter(|other| asks_the_same(&other.input, input)).map(|_| started(true)))
             }
             // The response was lost: the execution itself says whether it was started.
             Err(error) if error.name == ErrorName::OutcomeUnknown => match self.executions.execution(&arn).await? {
                 // This call cannot have started one that has ended already: that one is from an earlier call.
                 Some(execution) => {
-                    Ok((execution.input == *input).then(|| started(execution.status != Status::Running)))
+                    Ok(asks_the_same(&execution.input, input).then(|| started(execution.status != Status::Running)))
                 }
                 None => Err(error.into()),
             },
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// True for two inputs with one request: a proof is another one each time.
+fn asks_the_same(one: &Value, other: &Value) -> bool {
+    request_of(one) == request_of(other)
 }
 
 fn name_taken(id: &str) -> ClientError {

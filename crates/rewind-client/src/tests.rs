@@ -21,7 +21,7 @@ fn given(id: &str) -> RecoveryName {
 }
 
 fn yes(hash: &str) -> Decision {
-    Decision { approved: true, by: "ann".into(), comment: Some("go".into()), hash: hash.into() }
+    Decision { approved: true, by: "ann".into(), comment: Some("go".into()), hash: hash.into(), identity: None }
 }
 
 fn clock() -> ManualClock {
@@ -34,7 +34,7 @@ fn clock() -> ManualClock {
 async fn what_is_asked_for_twice_is_started_once() {
     let aws = FakeAws::default();
     let request = json!({ "cluster": "orders", "to": "5m ago" });
-    let first = aws.client().start(given("r-1"), &request).await.unwrap();
+    let first = aws.client().start(given("r-1"), &request, &()).await.unwrap();
     assert_eq!(
         first,
         StartedExecution {
@@ -44,7 +44,7 @@ async fn what_is_asked_for_twice_is_started_once() {
         }
     );
     assert_eq!(
-        aws.client().start(given("r-1"), &request).await.unwrap(),
+        aws.client().start(given("r-1"), &request, &()).await.unwrap(),
         StartedExecution { started_before: true, ..first }
     );
     assert_eq!(aws.state().started, [("r-1".to_owned(), request)]);
@@ -57,9 +57,9 @@ async fn when_the_answer_is_lost_the_execution_shows_whether_it_was_started() {
     for was_started in [true, false] {
         let aws = FakeAws::default();
         aws.state().lost_start = Some(was_started);
-        let begun = aws.client().start(given("r-1"), &request).await;
+        let begun = aws.client().start(given("r-1"), &request, &()).await;
         assert_eq!(begun.is_ok_and(|begun| !begun.started_before), was_started);
-        assert!(aws.client().start(given("r-1"), &request).await.is_ok());
+        assert!(aws.client().start(given("r-1"), &request, &()).await.is_ok());
         assert_eq!(aws.state().started.len(), 1);
     }
 }
@@ -67,9 +67,9 @@ async fn when_the_answer_is_lost_the_execution_shows_whether_it_was_started() {
 #[tokio::test]
 async fn a_name_that_another_request_has_is_refused() {
     let aws = FakeAws::default();
-    aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "5m ago" })).await.unwrap();
+    aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "5m ago" }), &()).await.unwrap();
     let other = json!({ "cluster": "payments", "to": "5m ago" });
-    assert!(refused(aws.client().start(given("r-1"), &other).await).contains("choose another name"));
+    assert!(refused(aws.client().start(given("r-1"), &other, &()).await).contains("choose another name"));
     assert_eq!(aws.state().started.len(), 1);
 }
 
@@ -78,12 +78,12 @@ async fn two_recoveries_of_one_second_get_two_names() {
     let aws = FakeAws::default();
     for (to, id) in [("5m ago", "rewind-orders-20261123-105000"), ("6m ago", "rewind-orders-20261123-105000-2")] {
         let request = json!({ "cluster": "orders", "to": to });
-        assert_eq!(aws.client().start(RecoveryName::Generated(time(NOW)), &request).await.unwrap().id, id);
+        assert_eq!(aws.client().start(RecoveryName::Generated(time(NOW)), &request, &()).await.unwrap().id, id);
     }
     // A plan has a prefix of its own, so that it never takes the name of the recovery after it.
     let dry = json!({ "cluster": "orders", "to": "5m ago", "dryRun": true });
     assert_eq!(
-        aws.client().start(RecoveryName::Generated(time(NOW)), &dry).await.unwrap().id,
+        aws.client().start(RecoveryName::Generated(time(NOW)), &dry, &()).await.unwrap().id,
         "plan-orders-20261123-105000"
     );
 }
@@ -91,12 +91,15 @@ async fn two_recoveries_of_one_second_get_two_names() {
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     let aws = FakeAws::default();
-    let message = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
+    let message = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" }), &()).await);
     assert!(message.contains("`to` is \"soon\""), "{message}");
     // Step Functions takes 1 to 80 characters and no blank; its own refusal does not name the rule.
     for name in ["", "a b", "a/b", "ä", &"x".repeat(81)] {
         let request = json!({ "cluster": "orders", "to": "latest" });
-        assert!(refused(aws.client().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
+        assert!(
+            refused(aws.client().start(given(name), &request, &()).await).contains("cannot be the name"),
+            "{name:?}"
+        );
     }
     assert!(aws.state().started.is_empty());
 }
@@ -121,7 +124,7 @@ async fn a_recovery_that_ended_or_was_stopped_is_resumed_under_a_name_of_its_clu
     aws.end(&stopped, Status::Stopped, Value::Null);
     for id in ["r-1", "r-2"] {
         let name = RecoveryName::Generated(time(NOW));
-        let started = aws.client().resume(name, id, resume_of(id)).await.unwrap();
+        let started = aws.client().resume(name, id, resume_of(id), &()).await.unwrap();
         assert!(started.id.starts_with("rewind-orders-20261123-105000"), "{started:?}");
         let (_, input) = aws.state().started.last().unwrap().clone();
         assert_eq!(input, json!({ "cluster": "orders", "resume": id, "dryRun": false }));
@@ -145,10 +148,10 @@ async fn what_left_nothing_to_go_on_from_is_refused_at_once() {
         ("in-place", "in place"),
         ("unplanned", "before it had a plan"),
     ] {
-        let why = refused(aws.client().resume(given("r-9"), id, resume_of(id)).await);
+        let why = refused(aws.client().resume(given("r-9"), id, resume_of(id), &()).await);
         assert!(why.contains(message) && why.contains("nothing was changed"), "{why}\nlacks {message}");
     }
-    let unknown = aws.client().resume(given("r-9"), "never", resume_of("never")).await;
+    let unknown = aws.client().resume(given("r-9"), "never", resume_of("never"), &()).await;
     assert_eq!(unknown.unwrap_err(), ClientError::Unknown("never".to_owned()));
     assert!(aws.state().started.is_empty());
 }
@@ -170,7 +173,7 @@ async fn what_the_table_does_not_have_is_found_among_the_executions() {
     let aws = FakeAws::default();
     let begun = aws
         .client()
-        .start(given("p-1"), &json!({ "cluster": "orders", "to": "latest", "dryRun": true }))
+        .start(given("p-1"), &json!({ "cluster": "orders", "to": "latest", "dryRun": true }), &())
         .await
         .unwrap();
     assert_eq!(aws.client().recovery("p-1").await.unwrap().state, "Running");
@@ -250,6 +253,26 @@ async fn the_status_of_a_recovery_never_holds_its_token() {
     assert!(json.contains("hash") && !json.contains("token") && !text.contains("token"), "{json}\n{text}");
 }
 
+#[tokio::test]
+async fn what_the_checks_found_is_read_from_the_history_and_the_last_comparison_counts() {
+    let aws = FakeAws::default();
+    let arn = aws.add_running("r-1");
+    assert_eq!(aws.client().report(&arn).await.unwrap(), None);
+    let report = |found: &str| {
+        json!({
+            "passed": false, "failure": "check \"n\" in d failed", "tables": [], "notes": [],
+            "login": { "user": "u", "secretVersion": "AWSCURRENT", "tls": "verified" },
+            "checks": [{ "name": "n", "database": "d", "expected": "2", "found": found, "passed": false, "seconds": 0.1 }],
+        })
+    };
+    for (state, found) in [("Verify", "1"), ("VerifyForward", "3")] {
+        aws.add_event(&arn, What::Entered(state.into()));
+        aws.add_event(&arn, What::Left(state.into(), report(found)));
+        let read = aws.client().report(&arn).await.unwrap().unwrap();
+        assert_eq!(read.checks.first().unwrap().found.as_deref(), Some(found));
+    }
+}
+
 // ------------------------------------------------------------------------------------------------------------- follow
 
 #[tokio::test]
@@ -324,9 +347,9 @@ async fn what_is_shown_is_what_the_hash_was_made_of() {
             && request.proposal.report.is_some()
             && request.proposal.restored.is_some()
     );
-    // What the states between the plan and the question found: without it the hash is another one.
+    // What the states between the plan and the question found, and the state machine itself: without it the hash is another one.
     let differ: Vec<_> = request.proposal.differences.iter().map(|difference| difference.what.as_str()).collect();
-    assert_eq!((request.proposal.plan.findings.len(), differ), (1, vec!["tags", "a reader", "writer", "jobs"]));
+    assert_eq!((request.proposal.plan.findings.len(), differ), (1, vec!["tags"]));
 }
 
 #[tokio::test]
@@ -357,12 +380,12 @@ async fn in_place_one_decides_on_the_plan_alone() {
 async fn a_decision_records_who_why_and_on_what() {
     let aws = FakeAws::default();
     let hash = aws.add_awaiting_approval("r-1");
-    let bound_to = aws.client().decide("r-1", &yes(&hash[..6].to_uppercase()), &clock()).await.unwrap();
+    let bound_to = aws.client().decide("r-1", &yes(&hash[..6].to_uppercase()), &(), &clock()).await.unwrap();
     assert_eq!(bound_to, hash);
     let expected = json!({ "decision": "approved", "by": "ann", "comment": "go", "hash": hash });
     assert_eq!(aws.state().decisions, [("token".to_owned(), expected)]);
     let no = Decision { approved: false, comment: None, ..yes(&hash) };
-    aws.client().decide("r-1", &no, &clock()).await.unwrap();
+    aws.client().decide("r-1", &no, &(), &clock()).await.unwrap();
     assert_eq!(aws.state().decisions[1].1["decision"], "rejected");
 }
 
@@ -372,7 +395,7 @@ async fn a_token_that_was_replaced_is_read_again() {
     let hash = aws.add_awaiting_approval("r-1");
     // Two in a row, as where a slice ends each time between the read and the call.
     aws.state().expired_tokens = vec!["token".into(), "second".into()];
-    aws.client().decide("r-1", &yes(&hash), &clock()).await.unwrap();
+    aws.client().decide("r-1", &yes(&hash), &(), &clock()).await.unwrap();
     assert_eq!(aws.state().decisions[0].0, "fresh");
 }
 
@@ -383,7 +406,7 @@ async fn who_saw_something_else_decides_nothing() {
     for (typed, why) in
         [("", "too short"), (&hash[..5], "too short"), ("000000", "is not the hash"), (&hash[1..], "is not the hash")]
     {
-        assert!(refused(aws.client().decide("r-1", &yes(typed), &clock()).await).contains(why), "{typed:?}");
+        assert!(refused(aws.client().decide("r-1", &yes(typed), &(), &clock()).await).contains(why), "{typed:?}");
     }
     assert!(aws.state().decisions.is_empty());
 }
@@ -394,10 +417,13 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
     aws.add_running("r-1");
     aws.add_recovered("r-2");
     for (id, why) in [("r-1", "has not asked yet"), ("r-2", "Recovered")] {
-        assert!(refused(aws.client().decide(id, &yes("abcdef"), &clock()).await).contains(why), "{id}");
+        assert!(refused(aws.client().decide(id, &yes("abcdef"), &(), &clock()).await).contains(why), "{id}");
         assert!(refused(aws.client().approval_request(id).await).contains("nothing was decided"), "{id}");
     }
-    assert_eq!(aws.client().decide("nope", &yes("abcdef"), &clock()).await, Err(ClientError::Unknown("nope".into())));
+    assert_eq!(
+        aws.client().decide("nope", &yes("abcdef"), &(), &clock()).await,
+        Err(ClientError::Unknown("nope".into()))
+    );
 }
 
 #[tokio::test]

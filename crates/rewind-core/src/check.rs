@@ -2,7 +2,6 @@
 //!
 //! This module compares query results with what was expected; it never queries a database.
 
-use crate::cut::cut;
 use crate::decimal::Decimal;
 use crate::difference::Difference;
 use crate::identity::ResourceIds;
@@ -45,7 +44,7 @@ impl Expectation {
     ///
     /// assert!(Expectation::Expect("2".to_owned()).met_by(Some("2.00")).is_ok());
     /// assert!(Expectation::AtLeast(10.0).met_by(Some("9")).is_err());
-    /// assert_eq!(Expectation::AtMost(10.0).met_by(Some("many")).unwrap_err().as_deref(), Some("\"many\" is not a number"));
+    /// assert_eq!(Expectation::AtMost(10.0).met_by(Some("many")).unwrap_err().as_deref(), Some("it is no number"));
     /// assert!(Expectation::Null.met_by(None).is_ok());
     /// ```
     pub fn met_by(&self, found: Option<&str>) -> Result<(), Option<String>> {
@@ -54,8 +53,8 @@ impl Expectation {
         };
         // As a decimal, not as f64: counts and sums of money go beyond the 15 digits that f64 keeps apart.
         let number = Decimal::parse(found);
-        // Cut before the words, which would be cut off behind a long text.
-        let not_a_number = || Some(format!("\"{}\" is not a number", cut(found, 60)));
+        // Without the value, which stands beside it wherever it may be shown: notes go where values do not.
+        let not_a_number = || Some("it is no number".to_owned());
         let met = match self {
             // Also for the text "NULL", which reads like what is expected.
             Self::Null => return Err(Some("it answered a text, not NULL".to_owned())),
@@ -196,17 +195,19 @@ pub struct CheckResult {
     /// The condition, as people read it.
     pub expected: String,
     /// The value in the rewound data; absent if the query returned none, or NULL, of which the note tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
     /// True if the value meets the condition.
     pub passed: bool,
     /// The value on the source; absent if the query returned none there or was not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// How long the query took on the rewound data.
     pub seconds: f64,
-    /// The reason for a failure that the values do not explain.
+    /// The reason for a failure that the values do not explain. It holds nothing of a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The reason that the source returned no value.
+    /// The reason that the source returned no value. It holds nothing of a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_note: Option<String>,
 }
@@ -246,21 +247,42 @@ impl CheckResult {
     }
 }
 
+impl CheckResult {
+    /// The same without what was read: it goes where more people read than may read the data.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        Self { found: None, source: None, ..self }
+    }
+
+    /// Renders the result with its values, for whoever may read the execution's history.
+    pub fn with_values(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            let verdict = self.verdict();
+            write!(f, "check \"{}\" in {} {verdict}: expected {}, ", self.name, self.database, self.expected)?;
+            match (&self.found, &self.note) {
+                (Some(found), None) => write!(f, "found {found}")?,
+                (Some(found), Some(note)) => write!(f, "found {found} ({note})")?,
+                (None, _) if self.passed => write!(f, "found NULL")?,
+                (None, note) => write!(f, "found nothing: {}", note.as_deref().unwrap_or("no reason was given"))?,
+            }
+            match (&self.source, &self.source_note) {
+                (Some(value), _) => write!(f, "; the source has {value}"),
+                (None, Some(note)) => write!(f, "; on the source: {note}"),
+                (None, None) => Ok(()),
+            }
+        })
+    }
+
+    fn verdict(&self) -> &'static str {
+        if self.passed { "passed" } else { "failed" }
+    }
+}
+
 impl fmt::Display for CheckResult {
+    /// Renders the result without a value: a log, a mail, an event and a chat have more readers than the data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.passed { "passed" } else { "failed" };
-        write!(f, "check \"{}\" in {} {verdict}: expected {}, ", self.name, self.database, self.expected)?;
-        match (&self.found, &self.note) {
-            (Some(found), None) => write!(f, "found {found}")?,
-            (Some(found), Some(note)) => write!(f, "found {found} ({note})")?,
-            (None, _) if self.passed => write!(f, "found NULL")?,
-            (None, note) => write!(f, "found nothing: {}", note.as_deref().unwrap_or("no reason was given"))?,
-        }
-        match (&self.source, &self.source_note) {
-            (Some(value), _) => write!(f, "; the source has {value}"),
-            (None, Some(note)) => write!(f, "; on the source: {note}"),
-            (None, None) => Ok(()),
-        }
+        write!(f, "check \"{}\" in {} {}", self.name, self.database, self.verdict())?;
+        self.note.iter().filter(|_| !self.passed).try_for_each(|note| write!(f, ": {note}"))
     }
 }
 
@@ -334,6 +356,9 @@ impl fmt::Display for Login {
 pub struct Report {
     /// True if every check passed.
     pub passed: bool,
+    /// The reason why the recovery does not go on, with what to do next and without any value; none where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
     /// The login that the rewound data accepted.
     pub login: Login,
     /// The checks, in the order of the request.
@@ -356,12 +381,21 @@ impl Report {
     pub fn new(login: Login, checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Self {
         // Without checks nothing has failed; the rendering then says that none was given.
         let passed = checks.iter().all(|check| check.passed);
-        Self { passed, login, checks, tables, notes, differences: Vec::new(), resource_ids: ResourceIds::default() }
+        Self {
+            passed,
+            failure: None,
+            login,
+            checks,
+            tables,
+            notes,
+            differences: Vec::new(),
+            resource_ids: ResourceIds::default(),
+        }
     }
 }
 
 impl fmt::Display for Report {
-    /// Renders the report in one line, the failed checks first.
+    /// Renders the report in one line, the failed checks first, without a value of a check.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut checks: Vec<&CheckResult> = self.checks.iter().collect();
         // Step Functions cuts a cause at 32,768 characters, and chat much earlier: what failed must not be cut off.
@@ -385,6 +419,10 @@ mod tests {
 
     fn answer(value: Result<&str, &str>) -> QueryResult {
         QueryResult { value: value.map(|text| Some(text.to_owned())).map_err(str::to_owned), seconds: 0.5 }
+    }
+
+    fn login() -> Login {
+        Login { user: "u".into(), secret_version: "AWSCURRENT".into(), tls: Tls::Verified }
     }
 
     #[test]
@@ -447,7 +485,7 @@ mod tests {
         let missing = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Err("the database is missing"))));
         assert!(missing.passed);
         assert_eq!(
-            missing.to_string(),
+            missing.with_values().to_string(),
             "check \"n\" in d passed: expected 2, found 2; on the source: the database is missing"
         );
     }
@@ -457,7 +495,8 @@ mod tests {
         let null = || QueryResult { value: Ok(None), seconds: 0.5 };
         let passed = CheckResult::judge(&check(Expectation::Null), null(), Some(answer(Ok("NULL"))));
         assert_eq!((passed.passed, passed.found.as_deref(), passed.source.as_deref()), (true, None, Some("NULL")));
-        assert_eq!(passed.to_string(), "check \"n\" in d passed: expected NULL, found NULL; the source has NULL");
+        let shown = passed.with_values().to_string();
+        assert_eq!(shown, "check \"n\" in d passed: expected NULL, found NULL; the source has NULL");
         for (expectation, found) in [
             (Expectation::Null, answer(Ok("NULL"))),
             (Expectation::Null, answer(Ok(""))),
@@ -478,14 +517,15 @@ mod tests {
         let result = CheckResult::judge(&check(Expectation::AtMost(5.0)), answer(Err("it answered no row")), None);
         assert!(!result.passed);
         assert_eq!(
-            result.to_string(),
+            result.with_values().to_string(),
             "check \"n\" in d failed: expected at most 5, found nothing: it answered no row"
         );
+        assert_eq!(result.to_string(), "check \"n\" in d failed: it answered no row");
     }
 
     #[test]
     fn a_report_passes_only_if_every_check_does_and_lists_failures_first() {
-        let login = Login { user: "u".into(), secret_version: "AWSCURRENT".into(), tls: Tls::Verified };
+        let login = login();
         let wanted = check(Expectation::Expect("2".into()));
         let good = CheckResult::judge(&wanted, answer(Ok("2")), None);
         let bad = CheckResult::judge(&wanted, answer(Ok("1")), None);
@@ -495,6 +535,28 @@ mod tests {
         let text = report.to_string();
         assert!(text.starts_with("check \"n\" in d failed"), "{text}");
         assert!(text.ends_with("; a note"), "{text}");
+    }
+
+    #[test]
+    fn a_result_is_rendered_with_its_values_only_where_they_are_asked_for() {
+        let canary = "canary";
+        for expectation in [
+            Expectation::Expect("2".into()),
+            Expectation::Expect(canary.into()),
+            Expectation::Null,
+            Expectation::AtLeast(1.0),
+            Expectation::AtMost(1.0),
+        ] {
+            let result = CheckResult::judge(&check(expectation), answer(Ok(canary)), Some(answer(Ok(canary))));
+            let report = Report::new(login(), vec![result.clone()], Vec::new(), Vec::new());
+            for told in [result.to_string(), report.to_string(), format!("{:?}", result.note)] {
+                assert!(!told.contains(canary), "{told}");
+            }
+            let shown = result.with_values().to_string();
+            assert!(shown.contains("found canary") && shown.contains("the source has canary"), "{shown}");
+            let kept = result.without_values();
+            assert_eq!((&kept.found, &kept.source), (&None, &None));
+        }
     }
 
     proptest! {

@@ -31,6 +31,7 @@ pub enum FindingCode {
     LoginRefused,
     LoginReadOnly,
     ConnectionSlots,
+    InitConnect,
     LoginsStayOpen,
     SessionsStay,
     CheckLogin,
@@ -72,7 +73,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 47] = [
+    pub const ALL: [FindingCode; 48] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -83,6 +84,7 @@ impl FindingCode {
         Self::LoginRefused,
         Self::LoginReadOnly,
         Self::ConnectionSlots,
+        Self::InitConnect,
         Self::LoginsStayOpen,
         Self::SessionsStay,
         Self::CheckLogin,
@@ -135,6 +137,7 @@ impl FindingCode {
             Self::LoginRefused => "login-refused",
             Self::LoginReadOnly => "login-read-only",
             Self::ConnectionSlots => "connection-slots",
+            Self::InitConnect => "init-connect",
             Self::LoginsStayOpen => "logins-stay-open",
             Self::SessionsStay => "sessions-stay",
             Self::CheckLogin => "check-login",

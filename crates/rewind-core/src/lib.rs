@@ -15,6 +15,7 @@ mod findings;
 mod identity;
 pub mod names;
 mod outcome;
+mod people;
 mod plan;
 mod poll;
 mod printable;
@@ -43,12 +44,16 @@ pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
 };
+pub use people::{
+    Agreeing, Agreement, CallerProof, Identity, People, STARTED_BY, TwoPeople, VerifyCallers, approve_act,
+    request_digest, request_of, start_act,
+};
 pub use plan::{
     Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
     Swap,
 };
 pub use poll::Polling;
-pub use printable::{printable, printable_lines};
+pub use printable::{printable, printable_json, printable_lines};
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use report_size::{PLAN_MAX, REPORT_MAX};

@@ -143,7 +143,7 @@ pub struct Recovered {
     /// The records that were moved; empty in place, and where none was named.
     #[serde(default)]
     pub dns: Vec<MovedRecord>,
-    /// The checks and what they found.
+    /// The checks, without the values that they found: those are in the output of `Verify`.
     #[serde(default)]
     pub checks: Vec<CheckResult>,
     /// The rows of the checked tables, on both clusters.

@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::StepError;
 use crate::findings::Finding;
 use crate::identity::ResourceIds;
+use crate::people::Identity;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::timeouts;
 use crate::window::Window;
@@ -105,6 +106,10 @@ pub struct Plan {
     /// The findings of the preflight, blocking ones first.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// The identities that started it, and the recovery that it resumes. Nobody means that nothing shows who did.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub started_by: Vec<Identity>,
     /// The signature of validate-window, in base64: without it no step acts on the plan.
     // A plan in the table may be older than this field.
     #[serde(default)]

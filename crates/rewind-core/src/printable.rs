@@ -25,6 +25,28 @@ pub fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// Writes JSON in one line in which no text hides or leaves it: the same JSON for whoever reads it.
+///
+/// ```
+/// use rewind_core::printable_json;
+///
+/// let json = serde_json::json!({ "name": "a\u{9b}2Jb\u{202e}c" });
+/// assert_eq!(printable_json(&json), r#"{"name":"a\u009b2Jb\u202ec"}"#);
+/// assert_eq!(serde_json::from_str::<serde_json::Value>(&printable_json(&json)).unwrap(), json);
+/// ```
+pub fn printable_json(json: &serde_json::Value) -> String {
+    // Such a character can only be within a text: outside of them there is no more than punctuation.
+    json.to_string().chars().fold(String::new(), |mut printed, character| {
+        if is_hidden(character) {
+            let mut units = [0; 2];
+            printed.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            printed.push(character);
+        }
+        printed
+    })
+}
+
 /// True for a character that has no shape of its own and changes how others are shown.
 fn is_hidden(character: char) -> bool {
     character.is_control()
@@ -52,6 +74,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_stays_the_same_and_none_of_it_hides(texts in prop::collection::vec(any::<String>(), 0..4), at in 0_u32..0x11_0000) {
+            let hidden = char::from_u32(at).filter(|c| is_hidden(*c)).unwrap_or('\u{202e}').to_string();
+            let json = serde_json::json!({ "texts": texts, "hidden": hidden });
+            let shown = printable_json(&json);
+            prop_assert!(shown.chars().all(|c| !is_hidden(c)), "{shown}");
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), json);
+        }
+
         #[test]
         fn no_text_leaves_its_line_or_hides(text in any::<String>()) {
             let shown = printable(&text);

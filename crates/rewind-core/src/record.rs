@@ -2,6 +2,7 @@
 //! `docs/steps.md` documents the attributes. Reading the item is rewind-aws's work.
 
 use crate::outcome::Outcome;
+use crate::people::{CallerProof, Identity, lenient};
 use crate::plan::{MovedRecord, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -81,6 +82,9 @@ pub struct PendingApproval {
     pub requested_at: Timestamp,
     /// The time at which the wait ends.
     pub expires_at: Timestamp,
+    /// The reason why the last approval was not enough; none where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refused: Option<String>,
 }
 
 impl fmt::Debug for PendingApproval {
@@ -108,6 +112,12 @@ pub struct RecordedDecision {
     /// The time at which the decision was recorded.
     #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The identity in chat that the person decided by, which the table has to confirm.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The proof of the identity in AWS that the person decided by. It is not recorded.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub proof: Option<CallerProof>,
 }
 
 impl RecordedDecision {
@@ -162,8 +172,13 @@ mod tests {
     #[test]
     fn a_task_token_is_in_neither_the_json_nor_the_debug_output_of_an_approval() {
         let at = "2026-11-23T10:40:00Z".parse().unwrap();
-        let approval =
-            PendingApproval { task_token: "secret".into(), hash: "abc".into(), requested_at: at, expires_at: at };
+        let approval = PendingApproval {
+            task_token: "secret".into(),
+            hash: "abc".into(),
+            requested_at: at,
+            expires_at: at,
+            last_refused: None,
+        };
         for shown in [format!("{approval:?}"), json!(approval).to_string()] {
             assert!(shown.contains("abc") && !shown.contains("secret"), "{shown}");
         }

@@ -124,6 +124,19 @@ impl StatementError {
         Self::Disconnected(unavailable(format!("{at} did not answer within {} s", timeout.as_secs())))
     }
 
+    /// The error of somebody's own query, which may have read rows: the database's message is left out, for it may quote them, unless its
+    /// code is in `about_names`, the codes whose messages name objects, rights and limits alone.
+    #[must_use]
+    pub(crate) fn without_rows(self, about_names: &[&str]) -> Self {
+        match self {
+            Self::Refused(DatabaseError { code, .. }) if !about_names.contains(&code.as_str()) => {
+                let message = "the database refused it, in words that may quote rows and are left out".to_owned();
+                Self::Refused(DatabaseError { code, message })
+            }
+            other => other,
+        }
+    }
+
     /// True if the database refused the statement with this code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         matches!(self, Self::Refused(error) if error.code == code)

@@ -84,11 +84,14 @@ async fn what_is_no_single_value_is_a_failed_check_that_reports_it() {
         ("SELEC 1", "syntax error"),
         ("", "no column"),
         ("-- nothing", "no column"),
-        ("SELECT $1", "wrong number of parameters"),
-        ("SELECT $1::int", "wrong number of parameters"),
+        ("SELECT $1", "42601"),
+        ("SELECT $1::int", "42601"),
         ("SELECT 1/0", "division by zero"),
+        // The database quotes what it read, and the code is told alone.
+        ("SELECT max('second')::int FROM orders", "(22P02)"),
     ] {
         let result = ask_one(&server, sql, "1").await;
+        assert!(!reason(&result).contains("second"), "{sql}: {result}");
         assert!(reason(&result).contains(because), "{sql}: {result}");
     }
     // And the next check is none the worse for it.

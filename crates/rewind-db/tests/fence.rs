@@ -434,12 +434,18 @@ async fn the_master_user_keeps_its_login_although_the_secret_is_another_users() 
 
 #[tokio::test]
 async fn a_prepared_transaction_is_reported_because_no_fence_ends_it() {
-    let server = Postgres::start().with_application();
+    let server = Postgres::start_with(&["max_prepared_transactions=30"], None).with_application();
     server.sql("shop", "BEGIN; INSERT INTO orders (word) VALUES ('prepared'); PREPARE TRANSACTION 'half way'");
+    for n in 1..=22 {
+        server.sql("shop", &format!("BEGIN; INSERT INTO orders (word) VALUES ('{n}'); PREPARE TRANSACTION 'no {n}'"));
+    }
     let session = server.maintenance().await;
     let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.notes.iter().any(|note| note.contains("\"half way\"") && note.contains("shop")), "{fenced:?}");
+    // Those that have no room are counted.
+    assert_eq!(fenced.notes.iter().filter(|note| note.contains(" is prepared: ")).count(), 20, "{fenced:?}");
+    assert!(fenced.notes.contains(&"3 more transactions are prepared".to_owned()), "{fenced:?}");
 }
 
 #[tokio::test]

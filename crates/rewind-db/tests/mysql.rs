@@ -705,6 +705,10 @@ async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_repo
     let fenced = terminate_sessions(&session, FenceTimeouts::default()).await.unwrap();
     let notes = fenced.notes.join("\n");
     assert!(notes.contains("shop.tick") && notes.contains("1 XA transactions"), "{notes}");
+    let events = (1..=22).map(|n| format!("CREATE EVENT shop.e{n:02} ON SCHEDULE EVERY 1 HOUR DO DO 1"));
+    server.sql("", &events.collect::<Vec<_>>().join("; "));
+    let notes = terminate_sessions(&session, FenceTimeouts::default()).await.unwrap().notes.join("\n");
+    assert!(notes.contains("shop.e19, shop.e20 and 3 more") && !notes.contains("shop.e21"), "{notes}");
 
     server.sql("", "DROP PROCEDURE mysql.rds_kill");
     let _app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
@@ -719,4 +723,91 @@ async fn a_login_that_cannot_see_the_sessions_of_others_verifies_nothing() {
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
     let error = terminate_sessions(&app, FenceTimeouts::default()).await.unwrap_err();
     assert!(error.to_string().contains("PROCESS"), "{error}");
+}
+
+/// Every name that stands before a bracket in the module of MySQL, and every table of the system's that it reads: each statement that it
+/// sends is in it.
+fn names_of_the_product() -> BTreeSet<String> {
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mysql");
+    let mut names = BTreeSet::new();
+    for file in std::fs::read_dir(module).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for (at, _) in source.match_indices('(') {
+            let before = source[..at].trim_end_matches([' ', '`']);
+            let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            names.insert(name.to_ascii_lowercase());
+        }
+        for schema in ["information_schema.", "performance_schema.", "mysql."] {
+            for (at, _) in source.match_indices(schema) {
+                let table = source[at + schema.len()..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+                names.insert(table.unwrap().to_ascii_lowercase());
+            }
+        }
+    }
+    // Longer names are tests of the module.
+    names.retain(|name| (1..=64).contains(&name.len()));
+    names
+}
+
+#[tokio::test]
+async fn no_statement_of_the_product_runs_what_people_stored_under_its_names() {
+    let mariadb = MariaDb::start_with(&["--event-scheduler=ON"], None).with_application();
+    let names = names_of_the_product();
+    assert!(["concat", "count", "replace", "routines", "events"].iter().all(|name| names.contains(*name)), "{names:?}");
+    // Whatever it is given, a function fails, and a view fails where it is read.
+    let planted = names.iter().filter(|name| *name != "orders").map(|name| {
+        format!(
+            "CREATE FUNCTION `{name}`(a text) RETURNS text DETERMINISTIC RETURN (SELECT 1 UNION SELECT 2); \
+             CREATE VIEW `{name}` AS SELECT (SELECT 1 UNION SELECT 2) AS a;"
+        )
+    });
+    mariadb.sql("shop", &planted.collect::<String>());
+    mariadb.sql(
+        "shop",
+        "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO SET @x = 1; CREATE TABLE cache (n INT) ENGINE = MEMORY",
+    );
+    mariadb.sql(
+        "shop",
+        "CREATE TRIGGER acts BEFORE INSERT ON orders FOR EACH ROW SET NEW.word = (SELECT 1 UNION SELECT 2)",
+    );
+    let server = mariadb.master().await;
+    let session = server.open("shop").await.unwrap();
+    // What a statement refuses that met another function than its own is told as nothing.
+    let found = rewind_db::preflight::database_findings(&session).await.unwrap();
+    assert!(
+        found.len() == 2 && found[0].what.contains("shop.nightly") && found[1].what.contains("shop.cache"),
+        "{found:?}"
+    );
+    rewind_db::preflight::rights(&session).await.unwrap();
+    rewind_db::preflight::databases(&session).await.unwrap();
+    let fencing = rewind_db::preflight::Fencing::Logins { network: rewind_db::preflight::NetworkFence::Closed };
+    assert_eq!(rewind_db::preflight::server_findings(&session, fencing).await.unwrap(), []);
+    session.close().await;
+    let found = ask_one(&server, "SELECT max(id) FROM orders", "2").await;
+    assert!(found.passed, "{found}");
+    let counted =
+        run_checks(&server, Some(&server), &[check("SELECT count(*) FROM orders", "2")], &CheckLimits::default())
+            .await
+            .unwrap();
+    assert!(counted.checks[0].passed, "{}", counted.checks[0]);
+}
+
+#[tokio::test]
+async fn the_servers_sql_mode_is_the_checks_and_not_the_products() {
+    let mode =
+        "ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,IGNORE_SPACE,HIGH_NOT_PRECEDENCE,PAD_CHAR_TO_FULL_LENGTH";
+    let mariadb = MariaDb::start_with(&[&format!("--sql-mode={mode}")], None).with_application();
+    mariadb.sql("", "SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1");
+    let server = mariadb.master().await;
+    let found = ask_one(&server, r#"SELECT "word" || 'x' FROM orders WHERE id = 1"#, "firstx").await;
+    assert!(found.passed, "{found}");
+    mariadb.sql("", "SET GLOBAL general_log = 0");
+    // The first statement of each session of the master user.
+    let first = mariadb.sql(
+        "",
+        "SELECT DISTINCT argument FROM mysql.general_log g WHERE command_type = 'Query' AND thread_id IN \
+         (SELECT thread_id FROM mysql.general_log WHERE command_type = 'Connect' AND argument LIKE 'admin@%') AND event_time = \
+         (SELECT min(event_time) FROM mysql.general_log h WHERE h.thread_id = g.thread_id AND h.command_type = 'Query')",
+    );
+    assert_eq!(first, "SET SESSION sql_mode = ''");
 }

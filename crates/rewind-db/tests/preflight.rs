@@ -61,7 +61,7 @@ async fn each_fault_of_a_check_is_told_before_anything_runs() {
         (expecting("SELECT EXISTS (SELECT FROM orders)", "true"), true, "check-type", "\"expect\": \"t\""),
         (expecting("SELECT count(*) FROM orders", "two"), true, "check-type", "expect a number"),
         (bound("SELECT now()"), true, "check-type", "timestamptz"),
-        (bound("SELECT max(word) FROM orders"), true, "check-type", "answers \"second\" on the source"),
+        (bound("SELECT max(word) FROM orders"), true, "check-type", "its answer on the source is no number"),
         (expecting("SELEC 1", "1"), true, "check-refused", "syntax error"),
         (expecting("SELECT 1; SELECT 2", "1"), true, "check-refused", "multiple commands"),
         (expecting("SELECT $1::int", "1"), true, "check-refused", "placeholders"),
@@ -184,6 +184,24 @@ async fn few_connections_replication_and_broken_databases_are_warned_of() {
     assert!(found[1].what.contains("replication slot cdc of shop"), "{}", found[1]);
 }
 
+/// The mistake may have been to unschedule or to disable them, and a restore has them as they were.
+#[tokio::test]
+async fn what_could_run_jobs_is_warned_of_whatever_is_scheduled_now() {
+    let postgres = Postgres::start_with(&["cron.database_name=shop", "wal_level=logical"], None).with_application();
+    let subscribe = "CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)";
+    postgres.sql("shop", subscribe);
+    let session = postgres.maintenance().await;
+    // RDS sets that database where the library is not loaded, too.
+    assert_eq!(codes(&of_server(&session, CLOSED).await), ["subscriptions"]);
+    // The library is not there to load: one that cannot be seen counts as loaded.
+    postgres.sql("postgres", "REVOKE pg_monitor FROM rds_superuser");
+    let found = of_server(&session, CLOSED).await;
+    assert_eq!(codes(&found), ["subscriptions", "scheduled-jobs"]);
+    assert!(found.iter().all(|finding| !finding.is_blocking()), "{found:?}");
+    assert!(found[0].what.ends_with("subscription feed in shop, disabled now"), "{}", found[0]);
+    assert!(found[1].what.ends_with("pg_cron, with its jobs in the database shop"), "{}", found[1]);
+}
+
 #[tokio::test]
 async fn jobs_and_unlogged_tables_of_each_database_are_warned_of() {
     let postgres = Postgres::start().with_application();
@@ -214,7 +232,12 @@ async fn mysql_each_fault_of_a_check_is_told_before_anything_runs() {
         (expecting("SELECT EXISTS (SELECT 1 FROM orders)", "true"), true, "check-type", "\"expect\": \"1\""),
         (check("SELECT now()", Expectation::AtLeast(1.0)), true, "check-type", "datetime"),
         (check("SELECT blobs FROM flags", Expectation::AtMost(1.0)), true, "check-type", "blob"),
-        (check("SELECT 'many'", Expectation::AtLeast(1.0)), true, "check-type", "answers \"many\""),
+        (
+            check("SELECT 'many'", Expectation::AtLeast(1.0)),
+            true,
+            "check-type",
+            "its answer on the source is no number",
+        ),
         (expecting("SELEC 1", "1"), true, "check-refused", "no query"),
         (expecting("SELECT 1 FORM orders", "1"), true, "check-refused", "1064"),
         (expecting("SELECT wrod FROM orders", "1"), true, "check-refused", "1054"),
@@ -266,4 +289,22 @@ async fn mysql_accounts_that_stay_open_and_what_acts_by_itself_are_told() {
     mariadb.sql("", "GRANT CREATE USER ON *.* TO admin@'%'; REVOKE EXECUTE, CREATE ROUTINE, ALTER ROUTINE ON *.* FROM admin@'%'; SET GLOBAL read_only = 1");
     let session = server.open("information_schema").await.unwrap();
     assert_eq!(codes(&of_server(&session, CLOSED).await), ["login-read-only", "sessions-stay"]);
+}
+
+#[tokio::test]
+async fn statements_that_mysql_runs_at_each_login_are_told() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql("", "SET GLOBAL init_connect = 'SET @a = 1'");
+    let server = mariadb.master().await;
+    let session = server.open("information_schema").await.unwrap();
+    let (blocking, code, sentence) = {
+        let found = of_server(&session, CLOSED).await;
+        let (blocking, code, sentence) = only(&found);
+        (blocking, code.to_owned(), sentence)
+    };
+    assert_eq!((blocking, code.as_str()), (false, "init-connect"), "{sentence}");
+    session.close().await;
+    mariadb.sql("", "SET GLOBAL init_connect = ''");
+    let session = server.open("information_schema").await.unwrap();
+    assert_eq!(of_server(&session, CLOSED).await, []);
 }

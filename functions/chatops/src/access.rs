@@ -1,6 +1,8 @@
 //! The access policy: the people who may use chat, and the permissions that they have. Whoever is in no list is told nothing
 //! but that.
 
+use rewind_aws::chat::ChatAct;
+use rewind_core::{Agreeing, Identity, StepError};
 use rewind_ui::chat::ChatCommand;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,8 +14,11 @@ pub struct ChatUser {
     pub id: String,
     /// The name, only to be shown.
     pub name: String,
-    /// The id of the workspace.
+    /// The id of the workspace; of the organization where Slack names no workspace.
     pub team: String,
+    /// The id of the organization of several workspaces, if there is one.
+    #[serde(default)]
+    pub enterprise: Option<String>,
 }
 
 impl ChatUser {
@@ -22,10 +27,14 @@ impl ChatUser {
         format!("{} ({} in Slack workspace {})", self.name, self.id, self.team)
     }
 
-    /// The key by which two people are told apart: the id alone. In an organization of several workspaces one person has the same id in
-    /// all of them.
-    pub(crate) fn key(&self) -> String {
-        self.id.clone()
+    /// The identity by which the user acts.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::Slack { team: self.team.clone(), user: self.id.clone() }
+    }
+
+    /// An act of the user.
+    pub(crate) fn act(&self, of: String) -> ChatAct {
+        ChatAct { team: self.team.clone(), user: self.id.clone(), of }
     }
 }
 
@@ -36,33 +45,37 @@ pub struct AccessPolicy {
     pub requesters: Vec<String>,
     /// The ids of users who may approve, reject, undo, and set windows.
     pub approvers: Vec<String>,
-    /// True if a requester of a recovery may not approve it.
-    pub two_people: bool,
-    /// The id of the only workspace with access; none for every workspace that the app is installed in.
+    /// The rule that two people agree. It is applied here only to answer at once: confirm-approval decides.
+    pub agreeing: Agreeing,
+    /// The id of the only workspace or organization with access; none for every workspace that the app is installed in.
     pub team: Option<String>,
 }
 
 impl AccessPolicy {
-    /// Reads `REWIND_CHAT_REQUESTERS`, `REWIND_CHAT_APPROVERS`, `REWIND_CHAT_TWO_PEOPLE` and `REWIND_CHAT_TEAM`.
-    pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+    /// Reads `REWIND_CHAT_REQUESTERS`, `REWIND_CHAT_APPROVERS`, `REWIND_CHAT_TEAM` and the rule that two people agree.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` with the variable that cannot be read.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, StepError> {
         let list = |name: &str| {
             // A list that is not set gives nobody access: forgetting it must not open anything.
             let ids = get(name).unwrap_or_default();
             ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect()
         };
-        Self {
+        Ok(Self {
             requesters: list("REWIND_CHAT_REQUESTERS"),
             approvers: list("REWIND_CHAT_APPROVERS"),
-            // Anything but a plain no turns it on: a typing error must not let one person do both.
-            two_people: get("REWIND_CHAT_TWO_PEOPLE").is_some_and(|on| !matches!(on.trim(), "" | "false")),
+            agreeing: Agreeing::read(&get)?,
             team: get("REWIND_CHAT_TEAM").filter(|team| !team.trim().is_empty()).map(|team| team.trim().to_owned()),
-        }
+        })
     }
 
     /// True if the user is in any list, and in the right workspace.
     pub(crate) fn has_access(&self, user: &ChatUser) -> bool {
         // The lists hold ids, which are unique within a workspace only: the same id elsewhere is another person.
-        self.team.as_ref().is_none_or(|team| *team == user.team) && (self.may_request(user) || self.may_approve(user))
+        self.team.as_ref().is_none_or(|team| *team == user.team || Some(team) == user.enterprise.as_ref())
+            && (self.may_request(user) || self.may_approve(user))
     }
 
     pub(crate) fn may_request(&self, user: &ChatUser) -> bool {
@@ -76,7 +89,7 @@ impl AccessPolicy {
     /// Makes sure that a request started by `user` asks a person who may approve; returns the denial where it says that nobody is to be
     /// asked. Otherwise a requester could do alone what two people are for.
     pub(crate) fn ask_a_person(&self, user: &ChatUser, request: &mut Value) -> Option<&'static str> {
-        let alone = !self.two_people && self.may_approve(user);
+        let alone = !self.agreeing.is_on() && self.may_approve(user);
         let fields = request.as_object_mut().filter(|_| !alone)?;
         match fields.get("approval") {
             // A recovery that is resumed may have left the approval out, and its words hold unless others are given.
@@ -129,7 +142,7 @@ pub(crate) const REQUEST_DENIED: &str = "you may look, and not start a recovery;
 pub(crate) const APPROVAL_DENIED: &str =
     "you may look, and not decide; nothing was done; next step: ask one of those who may (REWIND_CHAT_APPROVERS)";
 /// The message for a user who would have nobody asked.
-pub(crate) const UNASKED_DENIED: &str = "in chat somebody who may approve is always asked (REWIND_CHAT_APPROVERS, REWIND_CHAT_TWO_PEOPLE); nothing was started; next step: leave --approval out";
+pub(crate) const UNASKED_DENIED: &str = "in chat somebody who may approve is always asked (REWIND_CHAT_APPROVERS, REWIND_TWO_PEOPLE); nothing was started; next step: leave --approval out";
 /// The message for a user without access. It names neither clusters, recoveries nor people.
 pub(crate) const ACCESS_DENIED: &str = "you are not among the people who may use this; nothing was done";
 /// The message for a requester who would approve their own recovery.
@@ -141,7 +154,7 @@ mod tests {
     use rewind_ui::chat::{ChatInput, parse};
 
     fn user(id: &str) -> ChatUser {
-        ChatUser { id: id.into(), name: "ann".into(), team: "T1".into() }
+        ChatUser { id: id.into(), name: "ann".into(), team: "T1".into(), enterprise: None }
     }
 
     fn policy() -> AccessPolicy {
@@ -177,18 +190,24 @@ mod tests {
         );
         let elsewhere = AccessPolicy { team: Some("T2".into()), ..policy() };
         assert!(!elsewhere.has_access(&user("U1")));
+        let organization = AccessPolicy { team: Some("E1".into()), ..policy() };
+        assert!(organization.has_access(&ChatUser { enterprise: Some("E1".into()), ..user("U1") }));
+        assert!(!organization.has_access(&ChatUser { enterprise: Some("E2".into()), ..user("U1") }));
     }
 
     #[test]
     fn blank_ids_are_left_out_and_two_people_are_needed_unless_plainly_off() {
         let read = |value: &'static str| {
-            AccessPolicy::read(move |name| {
-                Some(if name == "REWIND_CHAT_TWO_PEOPLE" { value } else { " U1, ,U2," }.to_owned())
+            AccessPolicy::read(move |name| match name {
+                "REWIND_TWO_PEOPLE" => Some(value.to_owned()),
+                "REWIND_PEOPLE" => None,
+                _ => Some(" U1, ,U2,".to_owned()),
             })
         };
-        assert_eq!(read("true").requesters, ["U1", "U2"]);
-        for (value, on) in [("true", true), ("yes", true), ("False", true), ("false", false), ("", false)] {
-            assert_eq!(read(value).two_people, on, "{value:?}");
+        assert_eq!(read("always").unwrap().requesters, ["U1", "U2"]);
+        for (value, on) in [("always", true), ("known", true), ("chat", true), ("off", false), ("", true)] {
+            assert_eq!(read(value).unwrap().agreeing.is_on(), on, "{value:?}");
         }
+        assert!(read("false").is_err());
     }
 }

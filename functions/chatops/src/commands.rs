@@ -72,7 +72,7 @@ impl<P: Ports> ChatApp<P> {
     /// Plans a request, or defers to show the plan where that takes too long.
     async fn plan_of(&self, request: &Value) -> Result<Response, ClientError> {
         let name = RecoveryName::Generated(self.ports.clock().now());
-        let started = self.ports.client().start(name, request).await?;
+        let started = self.ports.client().start(name, request, &()).await?;
         Ok(match self.ended(&started.id, timeouts::CHAT_PLAN).await? {
             Some(execution) => plan_message(&started.id, &execution).into(),
             None => {
@@ -171,7 +171,7 @@ impl<P: Ports> ChatApp<P> {
         let recovery = self.ports.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };
         let question = format!("Traffic returns to {} now.", recovery.cluster);
-        Ok(SlackMessage::private(format::undo(&recovery)).button("Undo it", true, question, &task).into())
+        Ok(SlackMessage::private(format::undo(&recovery)).button(true, question, task).into())
     }
 }
 

@@ -7,15 +7,16 @@ use crate::ports::Ports;
 use crate::slack_client::SlackClient;
 use crate::slack_message::SlackMessage;
 use crate::task::{DeferredTask, Task};
-use rewind_aws::chat::ChatRecords;
+use rewind_aws::chat::{ActKind, ChatRecords, ReadActs};
+use rewind_aws::recoveries::Recoveries;
 use rewind_client::{ClientError, Decision, RecoveryName};
 use rewind_clock::{OutOfTime, keep_back};
-use rewind_core::{Clock, timeouts};
-use rewind_ui::{WindowArgs, format};
-use serde_json::Value;
+use rewind_core::{Agreement, Clock, Identity, request_digest, timeouts};
+use rewind_ui::{Document, WindowArgs, format};
+use serde_json::{Value, json};
 
-/// The time for which a recovery's requesters are remembered, in seconds: longer than any recovery takes.
-const REQUESTER_KEPT: i64 = 40 * 86_400;
+/// The time for which it is remembered what people did, in seconds: longer than any recovery takes.
+const ACTS_KEPT: i64 = 40 * 86_400;
 
 impl<P: Ports> ChatApp<P> {
     /// Runs a deferred task, and sends its result to the response URL.
@@ -38,7 +39,7 @@ impl<P: Ports> ChatApp<P> {
                 ),
             }
         };
-        self.send(&response_url, &message.to_json()).await;
+        self.send(&response_url, &message).await;
     }
 
     async fn run(&self, user: &ChatUser, task: Task) -> Result<SlackMessage, ClientError> {
@@ -51,11 +52,25 @@ impl<P: Ports> ChatApp<P> {
             Task::Start { id, request } => self.start(user, id, &request).await,
             Task::Decide { id, approved, comment, hash } => self.decide(user, &id, approved, comment, hash).await,
             Task::Undo { id, confirm } => {
+                if client.undoable(&id).await?.cluster == confirm
+                    && let Some(asked) = self
+                        .ask_another(user, &id, json!([id, confirm]), &format!("undo {id} --confirm {confirm}"))
+                        .await?
+                {
+                    return Ok(asked);
+                }
                 let started = client.undo(&id, Some(&confirm), &user.display_name()).await?;
                 Ok(SlackMessage::public(started_document(user, &started)))
             }
             Task::Window { cluster, window, confirm } => {
                 let changes = window.is_some();
+                if let Some(window) = &window {
+                    let line = format!("window {cluster} {window}");
+                    let task = json!([cluster, window, confirm]);
+                    if let Some(asked) = self.ask_another(user, &cluster, task, &line).await? {
+                        return Ok(asked);
+                    }
+                }
                 let output = client.window(&WindowArgs { cluster, window, confirm }).await?;
                 let document = format::window(&output);
                 // A change concerns everybody in the channel, a reading only the user who asked.
@@ -76,9 +91,8 @@ impl<P: Ports> ChatApp<P> {
             return Ok(SlackMessage::sentence(denied));
         }
         // Recorded first: a recovery whose requester is not known could be approved by that very person.
-        let until = self.ports.clock().now().as_second() + REQUESTER_KEPT;
-        self.ports.chat_records().record_requester(&id, &user.key(), until).await?;
-        let started = self.ports.client().start(RecoveryName::Given(id), &request).await?;
+        self.record(ActKind::Requested, &id, user, request_digest(&request)).await?;
+        let started = self.ports.client().start(RecoveryName::Given(id), &request, &()).await?;
         Ok(SlackMessage::public(started_document(user, &started)))
     }
 
@@ -90,20 +104,80 @@ impl<P: Ports> ChatApp<P> {
         comment: Option<String>,
         hash: String,
     ) -> Result<SlackMessage, ClientError> {
-        if approved && self.settings.access.two_people {
-            // Every requester counts, not only the first: else one could let another ask for the same id first, and approve
-            // one's own recovery.
-            if self.ports.chat_records().is_requester(id, &user.key()).await? {
-                return Ok(SlackMessage::sentence(SELF_APPROVAL_DENIED));
+        let client = self.ports.client();
+        let mut decision =
+            Decision { approved, by: user.display_name(), comment, hash, identity: Some(user.identity()) };
+        let mut notice = None;
+        if approved {
+            let record = client.recoveries.recovery(id).await?;
+            let started_by = record.and_then(|record| record.plan).map(|plan| plan.started_by).unwrap_or_default();
+            match self.settings.access.agreeing.agreement(&started_by, &[user.identity()]) {
+                Agreement::SamePerson(_) if started_by.contains(&user.identity()) => {
+                    return Ok(SlackMessage::sentence(SELF_APPROVAL_DENIED));
+                }
+                Agreement::SamePerson(why) => {
+                    return Ok(SlackMessage::sentence(format!(
+                        "{why}; nothing was decided; next step: ask another approver"
+                    )));
+                }
+                Agreement::OneMore(why) => notice = Some(why),
+                Agreement::Enough => {}
+            }
+            // The whole hash, and only of what the person was shown: this record is what the approval is verified by.
+            decision.hash = client.decided_hash(id, &decision).await?;
+            self.record(ActKind::Approved, id, user, decision.hash.clone()).await?;
+        }
+        let bound_to = client.decide(id, &decision, &(), self.ports.clock()).await?;
+        let mut document = format::decided(id, approved, &decision.by, &bound_to);
+        if let Some(why) = notice {
+            document.plain(format!("If nobody else has approved it: {why}"));
+        }
+        Ok(SlackMessage::public(document))
+    }
+
+    /// Records who asks for something that takes two people; returns what everybody is shown, or none where another person has asked for
+    /// the same.
+    async fn ask_another(
+        &self,
+        user: &ChatUser,
+        about: &str,
+        task: Value,
+        line: &str,
+    ) -> Result<Option<SlackMessage>, ClientError> {
+        let hour = self.ports.clock().now().as_second().div_euclid(3_600);
+        let of = |hour: i64| format!("{}@{hour}", request_digest(&task));
+        let before = self.ports.chat_records().acts(ActKind::Asked, about).await?;
+        // Of this hour or the one before: what somebody wanted yesterday is not wanted any more.
+        let before = before.iter().filter(|act| [of(hour), of(hour - 1)].contains(&act.of));
+        let asked: Vec<Identity> = before.map(|act| act.identity()).chain([user.identity()]).collect();
+        match self.settings.access.agreeing.agreement(&[], &asked) {
+            Agreement::Enough => Ok(None),
+            Agreement::SamePerson(why) => Ok(Some(SlackMessage::sentence(format!("{why}; nothing was done")))),
+            Agreement::OneMore(_) => {
+                self.record(ActKind::Asked, about, user, of(hour)).await?;
+                let mut document = Document::new();
+                document.heading(format!("{} asks for /rewind {line}", user.display_name()));
+                document.plain(
+                    "Nothing was done: it takes two people (the stack's parameters TwoPeople and People). Another approver does it by \
+                     the same command, within an hour.",
+                );
+                Ok(Some(SlackMessage::public(document)))
             }
         }
-        let decision = Decision { approved, by: user.display_name(), comment, hash };
-        let bound_to = self.ports.client().decide(id, &decision, self.ports.clock()).await?;
-        Ok(SlackMessage::public(format::decided(id, approved, &decision.by, &bound_to)))
+    }
+
+    async fn record(&self, kind: ActKind, id: &str, user: &ChatUser, of: String) -> Result<(), ClientError> {
+        let until = self.ports.clock().now().as_second() + ACTS_KEPT;
+        Ok(self.ports.chat_records().record_act(kind, id, &user.act(of), until).await?)
     }
 
     /// Sends a message to a URL of Slack's. Errors are logged: nobody is left to tell.
-    pub(crate) async fn send(&self, url: &str, message: &Value) {
+    pub(crate) async fn send(&self, url: &str, message: &SlackMessage) {
+        self.send_json(url, &self.rendered(message).await).await;
+    }
+
+    /// Sends a rendered message.
+    pub(crate) async fn send_json(&self, url: &str, message: &Value) {
         // Slack signs the URL too. Still, this function talks to nobody else, whatever a request says.
         if !url.starts_with(&self.settings.response_prefix) {
             return tracing::error!("a message was not sent: its URL is none of Slack's");

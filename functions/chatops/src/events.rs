@@ -42,9 +42,10 @@ impl<P: Ports> ChatApp<P> {
                 tracing::error!(recovery = id, "the channel could not be told: AWS did not answer in time")
             }
             Ok(Ok(message)) => {
-                let message = message.to_json();
+                let message = self.rendered(&message).await;
                 // A webhook belongs to its channel: Slack takes text and blocks alone.
-                self.send(&webhook, &json!({ "text": message.get("text"), "blocks": message.get("blocks") })).await;
+                self.send_json(&webhook, &json!({ "text": message.get("text"), "blocks": message.get("blocks") }))
+                    .await;
             }
             Ok(Err(error)) => tracing::error!(recovery = id, "the channel could not be told: {error}"),
         }

@@ -3,6 +3,7 @@
 
 use crate::access::{ACCESS_DENIED, ChatUser, Permission};
 use crate::app::ChatApp;
+use crate::button::PressedButton;
 use crate::commands::Response;
 use crate::ports::Ports;
 use crate::signature::{AGE_MAX, SignatureError, sign, verify};
@@ -22,6 +23,10 @@ use std::collections::HashMap;
 /// The largest body, in bytes.
 // A pressed button brings the whole message that it is on.
 const BODY_MAX: usize = 256 * 1024;
+
+/// The answer to a button with another MAC than ours.
+pub(crate) const FOREIGN_BUTTON: &str = "this button was not made by this app, or the app's signing secret was replaced since; nothing was done; \
+                                         next step: type the command again, and press the button that comes with the answer";
 
 /// A request as a function URL brings it.
 #[derive(Debug, Deserialize)]
@@ -101,7 +106,7 @@ impl<P: Ports> ChatApp<P> {
             Ok((task, Ok(()))) => self.run_deferred(task).await,
             Ok((task, Err(Refusal::Unavailable))) => {
                 let sorry = "AWS did not answer; nothing was done; next step: say it again";
-                self.send(&task.response_url, &SlackMessage::sentence(sorry).to_json()).await;
+                self.send(&task.response_url, &SlackMessage::sentence(sorry)).await;
             }
             Ok((_, Err(refusal))) | Err(refusal) => tracing::warn!(?refusal, "a deferred task was refused"),
         }
@@ -110,12 +115,14 @@ impl<P: Ports> ChatApp<P> {
     async fn handle_request(&self, event: Value) -> Value {
         let response = async {
             let request = self.verified(event).await?;
-            Ok(self.respond(request).await)
+            Ok(match self.respond(request).await {
+                Some(message) => Some(self.rendered(&message).await),
+                None => None,
+            })
         };
         // After that nobody gets the response: Slack has shown an error.
         match within(timeouts::CHAT_REQUEST, Box::pin(response)).await.unwrap_or(Err(Refusal::Unavailable)) {
-            Ok(Some(message)) => http_response(200, Some(&message.to_json())),
-            Ok(None) => http_response(200, None),
+            Ok(message) => http_response(200, message.as_ref()),
             Err(refusal) => {
                 tracing::warn!(?refusal, "a request was refused");
                 http_response(refusal.status(), None)
@@ -194,15 +201,39 @@ impl<P: Ports> ChatApp<P> {
             SlackRequest::Line { user, line, response_url } => {
                 Some(self.respond_to_line(user, &line, response_url).await)
             }
-            SlackRequest::Button { user, task, response_url } => {
-                // Slack shows nothing of a response to a button, and the permission is checked where the task runs.
-                let deferred = DeferredTask { task: *task, user, response_url };
-                if let Err(error) = self.defer(&deferred).await {
-                    tracing::error!(detail = error.for_log(), "the task of a button could not be deferred: {error}");
-                }
+            SlackRequest::Button { user, button, response_url } => {
+                // Slack shows nothing of a response to a button: what there is to say goes to its response URL.
+                self.respond_to_button(user, &button, response_url).await;
                 None
             }
         }
+    }
+
+    async fn respond_to_button(&self, user: ChatUser, button: &PressedButton, response_url: String) {
+        // The secret that the request was verified with: whoever made the button had it too.
+        let secret = self.signing_secret().await;
+        let Some(task) = secret.and_then(|secret| button.task(&secret)) else {
+            tracing::warn!(user = user.id, team = user.team, "a button was refused that this function did not make");
+            let denied = if self.settings.access.has_access(&user) { FOREIGN_BUTTON } else { ACCESS_DENIED };
+            return self.send(&response_url, &SlackMessage::sentence(denied)).await;
+        };
+        // The permission is checked where the task runs.
+        let deferred = DeferredTask { task, user, response_url };
+        if let Err(error) = self.defer(&deferred).await {
+            tracing::error!(detail = error.for_log(), "the task of a button could not be deferred: {error}");
+        }
+    }
+
+    /// The secret as it was read last, for buttons; none where it cannot be read.
+    async fn signing_secret(&self) -> Option<String> {
+        let now = self.ports.clock().now();
+        let secret = self.secret.get(self.ports.secrets(), &self.settings.secret_arn, now, false).await;
+        secret.ok().flatten().map(|secret| secret.signing_secret)
+    }
+
+    /// Renders a message, with buttons that are known again.
+    pub(crate) async fn rendered(&self, message: &SlackMessage) -> Value {
+        message.to_json(self.signing_secret().await.as_deref())
     }
 
     async fn respond_to_line(&self, user: ChatUser, line: &str, response_url: String) -> SlackMessage {

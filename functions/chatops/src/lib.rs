@@ -4,6 +4,7 @@
 
 mod access;
 mod app;
+mod button;
 mod commands;
 mod deferred;
 mod events;
@@ -30,6 +31,7 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Scan",
+    "dynamodb:UpdateItem",
     "lambda:InvokeFunction",
     "secretsmanager:GetSecretValue",
     "states:DescribeExecution",

@@ -56,7 +56,7 @@ pub(crate) fn plan_message(id: &str, execution: &Execution) -> SlackMessage {
     // The same id however often the button is pressed, so that it starts one recovery.
     let task = Task::Start { id: id.replacen("plan-", "rewind-", 1), request: request_of(plan, execution) };
     let question = format!("{} back to {}", plan.cluster, plan.target);
-    SlackMessage::private(format::plan(plan)).button("Start it", false, question, &task)
+    SlackMessage::private(format::plan(plan)).button(false, question, task)
 }
 
 /// Makes the request of a recovery from that of its dry run.
@@ -87,11 +87,11 @@ pub(crate) fn approval_message(request: &ApprovalRequest, comment: Option<String
         _ => (format!("{cluster} is fenced and its traffic moves to {new}."), format!("{new} is deleted.")),
     };
     let message = if request.hash_matches {
-        SlackMessage::public(document).button("Approve", false, on_approve, &decide(true))
+        SlackMessage::public(document).button(false, on_approve, decide(true))
     } else {
         // A button would approve what nobody was shown: the hash stands for another proposal than the one above.
         document.warning("the proposal could not be shown here as it was sent: approve by the mail that came");
         SlackMessage::public(document)
     };
-    message.button("Reject", true, on_reject, &decide(false))
+    message.button(true, on_reject, decide(false))
 }

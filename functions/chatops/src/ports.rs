@@ -3,7 +3,7 @@
 use crate::settings::required;
 use crate::slack_client::{HttpsClient, SlackClient};
 use rewind_aws::Aws;
-use rewind_aws::chat::{AsyncLambda, ChatRecords, ChatTable, InvokeAsync, ReadSecretText, SecretTexts};
+use rewind_aws::chat::{AsyncLambda, ChatRecords, ChatTable, InvokeAsync, ReadActs, ReadSecretText, SecretTexts};
 use rewind_aws::executions::{Executions, StepFunctions};
 use rewind_aws::invoke::{CallFunctions, Lambda};
 use rewind_aws::recoveries::{Recoveries, RecoveryTable};
@@ -20,7 +20,7 @@ pub trait Ports: Send + Sync {
     /// The port to functions that people call.
     type Functions: CallFunctions;
     /// The port to the records that chat itself keeps.
-    type ChatRecords: ChatRecords;
+    type ChatRecords: ChatRecords + ReadActs;
     /// The port to Secrets Manager.
     type Secrets: ReadSecretText;
     /// The port to asynchronous invocations of this function.

@@ -24,7 +24,7 @@ impl Settings {
     /// `Bug` where a variable is missing: the template sets it.
     pub fn read(get: impl Fn(&str) -> Option<String> + Copy) -> Result<Self, StepError> {
         Ok(Self {
-            access: AccessPolicy::read(get),
+            access: AccessPolicy::read(get)?,
             secret_arn: required(get, "REWIND_CHAT_SECRET_ARN")?,
             function: required(get, "AWS_LAMBDA_FUNCTION_NAME")?,
             response_prefix: get("REWIND_CHAT_RESPONSE_PREFIX")

@@ -1,12 +1,12 @@
 //! A message as Slack takes it: a document in blocks, and buttons below it.
 
+use crate::button;
 use crate::task::Task;
+use rewind_core::printable;
 use rewind_ui::Document;
 use rewind_ui::render::slack;
 use serde_json::{Value, json};
 
-/// The most bytes of a button's value. Slack takes 2,000 characters.
-const VALUE_MAX: usize = 1_900;
 /// The most characters of the question that a button asks. <https://docs.slack.dev/reference/block-kit/composition-objects/confirmation-dialog-object>
 const QUESTION_MAX: usize = 300;
 
@@ -23,10 +23,9 @@ pub(crate) struct SlackMessage {
 /// A button.
 #[derive(Debug, Clone, PartialEq)]
 struct Button {
-    label: &'static str,
     style: &'static str,
     question: String,
-    value: String,
+    task: Task,
 }
 
 impl SlackMessage {
@@ -52,31 +51,28 @@ impl SlackMessage {
         Self { verbatim: true, ..Self::private(Document::of_lines(text)) }
     }
 
-    /// Adds a button that asks a question before its task runs. One whose task is too long for Slack is left out.
-    pub(crate) fn button(
-        mut self,
-        label: &'static str,
-        dangerous: bool,
-        question: impl Into<String>,
-        task: &Task,
-    ) -> Self {
+    /// Adds the button of a task, which asks a question before the task runs.
+    pub(crate) fn button(mut self, dangerous: bool, question: impl Into<String>, task: Task) -> Self {
         let style = if dangerous { "danger" } else { "primary" };
-        // Slack refuses the whole message for one value that is too long, so the button is dropped and the text
-        // stays.
-        let value = serde_json::to_string(task).ok().filter(|value| value.len() <= VALUE_MAX);
-        self.buttons.extend(value.map(|value| Button { label, style, question: question.into(), value }));
+        self.buttons.push(Button { style, question: question.into(), task });
         self
     }
 
-    /// Renders the message as Slack takes it.
-    pub(crate) fn to_json(&self) -> Value {
+    /// Renders the message as Slack takes it, with buttons that are known again by the secret. A button whose task is too long for
+    /// Slack is left out, and so is each one without a secret.
+    pub(crate) fn to_json(&self, signing_secret: Option<&str>) -> Value {
         let mut blocks: Vec<Value> = slack::sections(&self.document)
             .into_iter()
             .map(|text| if self.verbatim { format!("```{text}```") } else { text })
-            .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
+            // Verbatim: otherwise Slack makes links of addresses, channels and names in what others wrote.
+            .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } }))
             .collect();
-        if !self.buttons.is_empty() {
-            let buttons: Vec<Value> = self.buttons.iter().enumerate().map(|(n, button)| button.to_json(n)).collect();
+        // Slack refuses the whole message for one value that is too long, so that button is dropped and the text stays.
+        let buttons: Vec<Value> = signing_secret
+            .into_iter()
+            .flat_map(|secret| self.buttons.iter().enumerate().filter_map(|(n, button)| button.to_json(secret, n)))
+            .collect();
+        if !buttons.is_empty() {
             blocks.push(json!({ "type": "actions", "elements": buttons }));
         }
         json!({
@@ -90,16 +86,18 @@ impl SlackMessage {
 }
 
 impl Button {
-    fn to_json(&self, n: usize) -> Value {
-        let plain = |text: &str| json!({ "type": "plain_text", "text": text });
-        json!({
-            "type": "button", "action_id": format!("rewind-{n}"), "text": plain(self.label), "style": self.style,
-            "value": self.value,
+    fn to_json(&self, signing_secret: &str, n: usize) -> Option<Value> {
+        // No markup is read in it, and without emoji neither are their names.
+        let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
+        let label = self.task.label()?;
+        Some(json!({
+            "type": "button", "action_id": format!("rewind-{n}"), "text": plain(label), "style": self.style,
+            "value": button::value(signing_secret, &self.task)?,
             "confirm": {
-                "title": plain("Are you sure?"), "text": plain(&self.question.chars().take(QUESTION_MAX).collect::<String>()),
-                "confirm": plain(self.label), "deny": plain("Cancel"),
+                "title": plain("Are you sure?"), "text": plain(&printable(&self.question).chars().take(QUESTION_MAX).collect::<String>()),
+                "confirm": plain(label), "deny": plain("Cancel"),
             },
-        })
+        }))
     }
 }
 
@@ -116,38 +114,76 @@ mod tests {
 
     #[test]
     fn nothing_that_is_shown_can_call_a_channel_or_hide_a_link() {
-        let json = SlackMessage::sentence("<!channel> <https://evil.example|click> & more").to_json().to_string();
+        let json = SlackMessage::sentence("<!channel> <https://evil.example|click> & more").to_json(None).to_string();
         assert!(!json.contains("<!channel>") && json.contains("&lt;!channel&gt;"), "{json}");
     }
 
     #[test]
     fn what_was_done_is_shown_to_the_channel_and_the_rest_to_one_user() {
-        assert_eq!(SlackMessage::public(Document::new()).to_json()["response_type"], "in_channel");
-        assert_eq!(SlackMessage::sentence("no").to_json()["response_type"], "ephemeral");
+        assert_eq!(SlackMessage::public(Document::new()).to_json(None)["response_type"], "in_channel");
+        assert_eq!(SlackMessage::sentence("no").to_json(None)["response_type"], "ephemeral");
     }
 
     #[test]
     fn a_button_carries_its_task_and_asks_before_it_runs() {
         let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
-        let message = SlackMessage::sentence("x").button("Do it", true, "really?", &task).to_json();
-        let button = &message["blocks"][1]["elements"][0];
-        assert_eq!(serde_json::from_str::<Task>(button["value"].as_str().unwrap()).unwrap(), task);
+        let message = SlackMessage::sentence("x").button(true, "really?", task.clone());
+        let json = message.to_json(Some("secret"));
+        let button = &json["blocks"][1]["elements"][0];
+        assert_eq!(button["value"].as_str(), button::value("secret", &task).as_deref());
+        assert_eq!(button["text"]["text"], "Undo it");
         assert_eq!(button["confirm"]["text"]["text"], "really?");
-        let long = Task::Start { id: "r".into(), request: Value::from("x".repeat(2_000)) };
         assert_eq!(
-            SlackMessage::sentence("x").button("Do it", false, "", &long).to_json()["blocks"].as_array().unwrap().len(),
-            1
+            message.to_json(None)["blocks"].as_array().unwrap().len(),
+            1,
+            "a button that nobody could know again"
         );
+        let long = Task::Start { id: "r".into(), request: Value::from("x".repeat(2_000)) };
+        let json = SlackMessage::sentence("x").button(false, "", long).to_json(Some("secret"));
+        assert_eq!(json["blocks"].as_array().unwrap().len(), 1);
     }
 
     proptest! {
+        #[test]
+        fn no_text_of_others_becomes_markup_or_hides(
+            texts in prop::collection::vec(any::<String>(), 1..4),
+            forged in prop::sample::select(&["<!channel>", "```", "*all passed*", ":tada:", "x\n*y*", "\u{202e}z", "\u{1b}[2J", "<http://x|y>"][..]),
+            verbatim in any::<bool>(),
+        ) {
+            let mut document = Document::new();
+            for text in texts.iter().map(String::as_str).chain([forged]) {
+                document.warning(text);
+                document.field("name", text);
+                document.plain(text);
+            }
+            let task = Task::Start { id: "r-1".into(), request: Value::Null };
+            let (lines, first) = (document.lines().len(), notification(&document));
+            let json = SlackMessage { verbatim, ..SlackMessage::private(document) }.button(false, forged, task).to_json(Some("secret"));
+            let blocks = json["blocks"].as_array().unwrap();
+            let sections = blocks.iter().filter_map(|block| block["text"]["text"].as_str());
+            let fence = if verbatim { "```" } else { "" };
+            let sections: Vec<&str> = sections.map(|text| text.strip_prefix(fence).unwrap().strip_suffix(fence).unwrap()).collect();
+            prop_assert_eq!(sections.iter().map(|text| text.split('\n').count()).sum::<usize>(), lines);
+            let question = blocks.last().unwrap()["elements"][0]["confirm"]["text"]["text"].as_str().unwrap();
+            for text in sections.iter().copied().chain([first.as_str(), question]) {
+                let shown = text.replace(['\u{2060}', '\n'], "");
+                prop_assert_eq!(printable(&shown), shown.clone());
+            }
+            for text in &sections {
+                prop_assert!(!text.contains("```") && !text.contains(":tada:") && !text.contains("*all passed*"), "{text}");
+                prop_assert!(!text.contains('<') && !text.contains('>'), "{text}");
+                let bare = ["&amp;", "&lt;", "&gt;"].iter().fold((*text).to_owned(), |text, entity| text.replace(entity, ""));
+                prop_assert!(!bare.contains('&'), "{text}");
+            }
+        }
+
         #[test]
         fn no_text_is_more_than_slack_takes(
             lines in prop::collection::vec(("\\PC{0,30}", 0_usize..200), 0..80), verbatim in any::<bool>()
         ) {
             let mut document = Document::new();
             lines.into_iter().for_each(|(words, times)| document.item(words.repeat(times)));
-            let message = SlackMessage { verbatim, ..SlackMessage::private(document) }.to_json();
+            let message = SlackMessage { verbatim, ..SlackMessage::private(document) }.to_json(None);
             let blocks = message["blocks"].as_array().unwrap();
             prop_assert!(blocks.len() <= 50);
             for block in blocks {

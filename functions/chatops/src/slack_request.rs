@@ -1,7 +1,7 @@
 //! Parses requests of Slack, once their signature is verified: a slash command, or a button that was pressed.
 
 use crate::access::ChatUser;
-use crate::task::Task;
+use crate::button::PressedButton;
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -17,12 +17,12 @@ pub(crate) enum SlackRequest {
         /// The URL for answers that come later.
         response_url: String,
     },
-    /// A user pressed a button of ours.
+    /// A user pressed a button, of this function or not.
     Button {
         /// The user.
         user: ChatUser,
-        /// The task that it stands for.
-        task: Box<Task>,
+        /// The button.
+        button: PressedButton,
         /// The URL for answers.
         response_url: String,
     },
@@ -38,12 +38,20 @@ struct Payload {
     response_url: String,
     user: User,
     team: Option<Team>,
+    enterprise: Option<Team>,
 }
 
 #[derive(Deserialize)]
 struct Action {
-    #[serde(default)]
     value: String,
+    #[serde(default)]
+    text: Label,
+}
+
+#[derive(Default, Deserialize)]
+struct Label {
+    #[serde(default)]
+    text: String,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +59,7 @@ struct User {
     id: String,
     #[serde(default)]
     username: String,
+    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,9 +89,11 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             user: ChatUser {
                 id: payload.user.id,
                 name: payload.user.username,
-                team: payload.team.map(|team| team.id).unwrap_or_default(),
+                // An app of a whole organization gets no workspace with a button, and with the user the organization itself.
+                team: payload.team.map(|team| team.id).or(payload.user.team_id).unwrap_or_default(),
+                enterprise: payload.enterprise.map(|enterprise| enterprise.id),
             },
-            task: Box::new(serde_json::from_str(&action.value).ok()?),
+            button: PressedButton { label: action.text.text, value: action.value },
             response_url: payload.response_url,
         });
     }
@@ -94,6 +105,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             id: field("user_id")?,
             name: field("user_name").unwrap_or_default(),
             team: field("team_id").unwrap_or_default(),
+            enterprise: field("enterprise_id").filter(|id| !id.is_empty()),
         },
         line: field("text").unwrap_or_default(),
         response_url: field("response_url").unwrap_or_default(),
@@ -126,18 +138,30 @@ mod tests {
     }
 
     #[test]
-    fn a_button_stands_for_its_task() {
-        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    fn a_pressed_button_is_parsed_with_its_label_its_value_and_its_user() {
         let payload = json!({
             "type": "block_actions", "user": { "id": "U2", "username": "bob" }, "team": { "id": "T1" },
             "response_url": "https://hooks.slack.com/y",
-            "actions": [{ "action_id": "a", "value": serde_json::to_string(&task).unwrap() }],
+            "actions": [{ "action_id": "a", "text": { "type": "plain_text", "text": "Undo it" }, "value": "v" }],
         });
-        let Some(SlackRequest::Button { user, task: parsed, .. }) = parse(&form(&[("payload", &payload.to_string())]))
-        else {
+        let Some(SlackRequest::Button { user, button, .. }) = parse(&form(&[("payload", &payload.to_string())])) else {
             panic!()
         };
-        assert_eq!((user.name.as_str(), *parsed), ("bob", task));
+        assert_eq!(user.name, "bob");
+        assert_eq!(button, PressedButton { label: "Undo it".into(), value: "v".into() });
+    }
+
+    #[test]
+    fn a_button_of_an_app_of_a_whole_organization_is_of_that_organization() {
+        let payload = json!({
+            "type": "block_actions", "user": { "id": "U2", "username": "bob", "team_id": "E1" }, "team": null,
+            "enterprise": { "id": "E1", "name": "Acme" }, "is_enterprise_install": true,
+            "actions": [{ "action_id": "a", "text": { "type": "plain_text", "text": "Undo it" }, "value": "v" }],
+        });
+        let Some(SlackRequest::Button { user, .. }) = parse(&form(&[("payload", &payload.to_string())])) else {
+            panic!()
+        };
+        assert_eq!((user.team.as_str(), user.enterprise.as_deref()), ("E1", Some("E1")));
     }
 
     #[test]
@@ -149,7 +173,7 @@ mod tests {
             b"command=%2Frewind",
             b"command=%2Frewind&user_id=U1&text=%ff",
             b"payload=%7B%7D",
-            b"payload=%7B%22user%22%3A%7B%22id%22%3A%22U1%22%7D%2C%22actions%22%3A%5B%7B%22value%22%3A%22x%22%7D%5D%7D",
+            b"payload=%7B%22user%22%3A%7B%22id%22%3A%22U1%22%7D%2C%22actions%22%3A%5B%7B%22value%22%3A7%7D%5D%7D",
         ] {
             assert_eq!(parse(body), None, "{body:?}");
         }

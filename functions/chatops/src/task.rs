@@ -1,5 +1,5 @@
 //! Tasks: what a button stands for, and what takes longer than Slack waits. They travel as JSON, in a button's value and in the
-//! payload of a later invocation of this function.
+//! payload of a later invocation of this function, with a MAC in both.
 
 use crate::access::{ChatUser, Permission};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,17 @@ pub(crate) enum Task {
 }
 
 impl Task {
+    /// The label of the button that stands for the task; none if no button does.
+    pub(crate) fn label(&self) -> Option<&'static str> {
+        match self {
+            Self::Start { .. } => Some("Start it"),
+            Self::Decide { approved: true, .. } => Some("Approve"),
+            Self::Decide { approved: false, .. } => Some("Reject"),
+            Self::Undo { .. } => Some("Undo it"),
+            Self::Show { .. } | Self::Window { .. } => None,
+        }
+    }
+
     /// The permission that the task needs.
     // A task is checked again where it runs: a button stays in the channel, and whoever may not type a command may press it.
     pub(crate) fn permission(&self) -> Permission {

@@ -2,6 +2,8 @@
 
 use crate::access::{ACCESS_DENIED, APPROVAL_DENIED, AccessPolicy, ChatUser, SELF_APPROVAL_DENIED, UNASKED_DENIED};
 use crate::app::ChatApp;
+use crate::button::{self, PressedButton};
+use crate::http::FOREIGN_BUTTON;
 use crate::messages::console_url;
 use crate::ports::Ports;
 use crate::secret::AppSecret;
@@ -10,12 +12,12 @@ use crate::signature::sign;
 use crate::slack_client::SlackClient;
 use crate::task::{DeferredTask, SignedTask, Task};
 use rewind_aws::AwsResult;
-use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
+use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, InvokeAsync, ReadActs, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
 use rewind_client::RecoveryClient;
 use rewind_client::fake::{FakeAws, NOW};
-use rewind_core::{Clock, ErrorName, StepError, timeouts};
+use rewind_core::{Agreeing, Clock, ErrorName, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -29,11 +31,11 @@ struct FakePorts {
     client: RecoveryClient<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
     seen: Mutex<BTreeMap<String, i64>>,
-    requesters: Mutex<BTreeSet<(String, String)>>,
+    acts: Mutex<BTreeSet<(ActKind, String, ChatAct)>>,
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
-    /// True where no requester can be recorded.
+    /// True where no act can be recorded.
     forgets: Mutex<bool>,
     /// True where the table does not answer at all.
     hangs: Mutex<bool>,
@@ -82,19 +84,22 @@ impl ChatRecords for FakePorts {
         broken(self)?;
         Ok(self.seen.lock().unwrap().insert(key.to_owned(), until).is_none())
     }
-    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> AwsResult<()> {
+    async fn record_act(&self, kind: ActKind, recovery_id: &str, act: &ChatAct, _: i64) -> AwsResult<()> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
         if *self.forgets.lock().unwrap() {
             return Err(StepError::new(ErrorName::Unavailable, "not now"));
         }
-        self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
+        self.acts.lock().unwrap().insert((kind, recovery_id.to_owned(), act.clone()));
         Ok(())
     }
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
-        broken(self)?;
-        Ok(self.requesters.lock().unwrap().contains(&(recovery_id.to_owned(), user.to_owned())))
+}
+
+impl ReadActs for FakePorts {
+    async fn acts(&self, kind: ActKind, recovery_id: &str) -> AwsResult<Vec<ChatAct>> {
+        let acts = self.acts.lock().unwrap();
+        Ok(acts.iter().filter(|(k, id, _)| *k == kind && id == recovery_id).map(|(.., act)| act.clone()).collect())
     }
 }
 
@@ -133,7 +138,7 @@ fn app() -> ChatApp<FakePorts> {
         aws,
         clock: ManualClock::at(NOW),
         seen: Mutex::default(),
-        requesters: Mutex::default(),
+        acts: Mutex::default(),
         secret: Mutex::new(
             json!({ "signingSecret": SECRET, "webhookUrl": "https://hooks.slack.com/services/w" }).to_string(),
         ),
@@ -148,7 +153,7 @@ fn app() -> ChatApp<FakePorts> {
     let access = AccessPolicy {
         requesters: vec!["U1".into(), "U3".into()],
         approvers: vec!["U2".into(), "U3".into()],
-        two_people: true,
+        agreeing: Agreeing { two_people: TwoPeople::Chat, people: People::default() },
         team: Some("T1".into()),
     };
     let settings = Settings {
@@ -187,12 +192,30 @@ fn line(person: &str, text: &str) -> String {
         .finish()
 } // a form as Slack sends it
 
-fn pressed(person: &str, task: &Task) -> String {
+/// Presses a button as it is in a message.
+fn pressed(person: &str, button: &Value) -> String {
     let payload = json!({
         "user": { "id": person, "username": "ann" }, "team": { "id": "T1" }, "response_url": URL,
-        "actions": [{ "value": serde_json::to_string(task).unwrap() }],
+        "actions": [{ "text": button["text"], "value": button["value"] }],
     });
     form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
+}
+
+/// The button of a task, as the function makes it.
+fn button_of(task: &Task) -> Value {
+    json!({ "text": { "text": task.label().unwrap() }, "value": button::value(SECRET, task).unwrap() })
+}
+
+/// The buttons of a message.
+fn buttons(message: &Value) -> Vec<Value> {
+    message["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone()
+}
+
+/// The task that a button of the function stands for.
+fn task_of(button: &Value) -> Task {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let pressed = PressedButton { label: text(&button["text"]["text"]), value: text(&button["value"]) };
+    pressed.task(SECRET).expect("a button of the function")
 }
 
 async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value {
@@ -202,7 +225,7 @@ async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value 
 }
 
 fn of_person(person: &str, task: Task) -> DeferredTask {
-    let user = ChatUser { id: person.into(), name: "ann".into(), team: "T1".into() };
+    let user = ChatUser { id: person.into(), name: "ann".into(), team: "T1".into(), enterprise: None };
     DeferredTask { task, user, response_url: URL.into() }
 }
 
@@ -412,28 +435,166 @@ async fn a_button_needs_the_permission_of_whoever_presses_it() {
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     let decide = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
     for (person, reply) in [("U1", APPROVAL_DENIED), ("U9", ACCESS_DENIED)] {
-        let answer = app.handle(signed(&pressed(person, &decide))).await;
+        let answer = app.handle(signed(&pressed(person, &button_of(&decide)))).await;
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!("")));
         assert_eq!(run_deferred(&app).await["text"], reply);
     }
     assert!(app.ports.aws.state().decisions.is_empty());
 }
 
+/// Whoever posts as the app, by its webhook, has nobody press what it likes.
+#[tokio::test]
+async fn a_button_that_the_function_did_not_make_for_that_does_nothing() {
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
+    app.ports.aws.add_awaiting_approval("r-2");
+    app.ports.aws.add_recovered("r-3");
+    let reply = send_line(&app, "U2", "approve r-1").await;
+    let (approve, reject) = (buttons(&reply)[0].clone(), buttons(&reply)[1].clone());
+    let undo = buttons(&send_line(&app, "U2", "undo r-3").await)[0].clone();
+    let value = approve["value"].as_str().unwrap();
+    let button = |label: &str, value: &str| json!({ "text": { "text": label }, "value": value });
+    let task = value.split_once(' ').unwrap().1;
+    for (what, button) in [
+        ("one that was forged", button("Approve", task)),
+        ("one with a MAC of another secret", button("Approve", &button::value("another", &task_of(&approve)).unwrap())),
+        ("one of another recovery", button("Approve", &value.replace("r-1", "r-2"))),
+        ("one with another hash", button("Approve", &value.replace(&hash, &"0".repeat(hash.len())))),
+        ("a rejection turned", button("Approve", &reject["value"].as_str().unwrap().replace("false", "true"))),
+        ("an approval that is labelled as something else", button("Reject", value)),
+        ("an undo that is labelled as something else", button("Approve", undo["value"].as_str().unwrap())),
+        ("one without a label", json!({ "text": {}, "value": value })),
+    ] {
+        app.handle(signed(&pressed("U2", &button))).await;
+        let (url, message) = app.ports.sent.lock().unwrap().pop().expect(what);
+        assert_eq!((url.as_str(), &message["text"]), (URL, &json!(FOREIGN_BUTTON)), "{what}");
+        // Whoever has no access learns no more of it than of anything else.
+        app.handle(signed(&pressed("U9", &button))).await;
+        let (_, message) = app.ports.sent.lock().unwrap().pop().expect(what);
+        assert_eq!(message["text"], ACCESS_DENIED, "{what}");
+        assert_nothing_happened(&app);
+    }
+    app.handle(signed(&pressed("U2", &approve))).await;
+    assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
+    assert_eq!(app.ports.aws.state().decisions[0].1["decision"], "approved");
+}
+
 #[tokio::test]
 async fn a_requester_cannot_approve_their_own_recovery() {
     let app = app();
     // That somebody else asked for that name before changes nothing.
-    send_line(&app, "U1", "start orders soon --name r-1").await;
+    send_line(&app, "U1", "start orders 5m ago --name r-1").await;
     send_line(&app, "U3", "start orders latest --name r-1").await;
+    let started = app.ports.aws.state().started[0].1.clone();
+    let digest = |to: &str| {
+        let mut request = started.clone();
+        request["to"] = json!(to);
+        request_digest(&request)
+    };
+    let act = |user: &str, to: &str| ChatAct { team: "T1".into(), user: user.into(), of: digest(to) };
+    let asked = [act("U1", "5m ago"), act("U3", "latest")].map(|act| (ActKind::Requested, "r-1".to_owned(), act));
+    assert_eq!(app.ports.acts.lock().unwrap().iter().cloned().collect::<Vec<_>>(), asked);
     let hash = app.ports.aws.add_awaiting_approval("r-1");
+    started_by(&app, "r-1", "U3");
     let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
-    app.handle(signed(&pressed("U3", &yes))).await;
+    app.handle(signed(&pressed("U3", &button_of(&yes)))).await;
     assert_eq!(run_deferred(&app).await["text"], SELF_APPROVAL_DENIED);
     assert!(app.ports.aws.state().decisions.is_empty());
-    app.handle(signed(&pressed("U2", &yes))).await;
+    app.handle(signed(&pressed("U2", &button_of(&yes)))).await;
     assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
-    let by = app.ports.aws.state().decisions[0].1["by"].clone();
-    assert_eq!(by, "ann (U2 in Slack workspace T1)");
+    let decision = app.ports.aws.state().decisions[0].1.clone();
+    assert_eq!(decision["by"], "ann (U2 in Slack workspace T1)");
+    assert_eq!(decision["identity"], json!({ "kind": "slack", "team": "T1", "user": "U2" }));
+    // By this record confirm-approval verifies it, and nobody else may write one.
+    let approved = ChatAct { team: "T1".into(), user: "U2".into(), of: decision["hash"].as_str().unwrap().to_owned() };
+    assert!(app.ports.acts.lock().unwrap().contains(&(ActKind::Approved, "r-1".to_owned(), approved)));
+}
+
+#[tokio::test]
+async fn one_person_in_two_workspaces_is_one_person() {
+    for (people, rule, approver) in [
+        // In an organization the id is the same in all workspaces.
+        ("", TwoPeople::Chat, ("T2", "U3")),
+        // One who was there before the organization has another one in each.
+        ("cleo=T1/U3|T2/U2,ben=T1/U2", TwoPeople::Chat, ("T2", "U2")),
+        ("cleo=T1/U3|T2/U2,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
+        // Whoever is in no mapping may be anybody.
+        ("cleo=T1/U3,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
+    ] {
+        let mut app = app();
+        app.settings.access.team = None;
+        app.settings.access.agreeing = Agreeing { two_people: rule, people: people.parse().unwrap() };
+        let hash = app.ports.aws.add_awaiting_approval("r-1");
+        started_by(&app, "r-1", "U3");
+        let task = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
+        let mut deferred = of_person(approver.1, task);
+        deferred.user.team = approver.0.to_owned();
+        app.handle(as_deferred(&deferred)).await;
+        assert!(app.ports.aws.state().decisions.is_empty(), "{people} {rule:?} {approver:?}");
+        assert!(app.ports.acts.lock().unwrap().is_empty(), "{people} {rule:?} {approver:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_approval_of_something_else_than_was_shown_is_recorded() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    let task = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash: "0123456789ab".into() };
+    app.handle(as_deferred(&of_person("U2", task))).await;
+    assert!(app.ports.acts.lock().unwrap().is_empty());
+    assert!(app.ports.aws.state().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn an_undo_and_another_window_take_two_people_as_well() {
+    let undo = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let window = Task::Window { cluster: "orders".into(), window: Some("2d".into()), confirm: None };
+    for task in [undo, window] {
+        let mut app = app();
+        app.settings.access.team = None;
+        let people = "ben=T1/U2|T2/U3,cleo=T1/U3".parse().unwrap();
+        app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
+        app.ports.aws.add_recovered("r-1");
+        let asks = |user: &str, team: &str, at: &str| {
+            let mut deferred = of_person(user, task.clone());
+            deferred.user.team = team.to_owned();
+            signed_task(SECRET, at, &deferred)
+        };
+        let changed = |app: &ChatApp<FakePorts>| {
+            let state = app.ports.aws.state();
+            state.started.len() + state.calls.len()
+        };
+        app.handle(asks("U2", "T1", NOW)).await;
+        // The same person as a member of another workspace.
+        app.handle(asks("U3", "T2", NOW)).await;
+        assert_eq!(changed(&app), 0, "{task:?}");
+        let (_, message) = app.ports.sent.lock().unwrap().last().unwrap().clone();
+        assert_eq!(message["response_type"], "in_channel");
+        app.handle(asks("U3", "T1", NOW)).await;
+        assert_eq!(changed(&app), 1, "{task:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_asked_for_yesterday_or_otherwise_counts_for_nothing() {
+    let mut app = app();
+    let people = "ben=U2,cleo=U3".parse().unwrap();
+    app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
+    let window = |window: &str| Task::Window { cluster: "orders".into(), window: Some(window.into()), confirm: None };
+    app.handle(as_deferred(&of_person("U2", window("2d")))).await;
+    app.handle(as_deferred(&of_person("U3", window("3d")))).await;
+    assert!(app.ports.aws.state().calls.is_empty(), "they asked for different windows");
+    app.ports.clock.sleep(Duration::from_secs(2 * 3_600)).await;
+    app.handle(signed_task(SECRET, "2026-11-23T12:50:00Z", &of_person("U3", window("2d")))).await;
+    assert!(app.ports.aws.state().calls.is_empty(), "two hours later");
+}
+
+/// Writes into the record of a recovery that a user of workspace `T1` started it.
+fn started_by(app: &ChatApp<FakePorts>, id: &str, user: &str) {
+    let identity = Identity::Slack { team: "T1".into(), user: user.into() };
+    let mut state = app.ports.aws.state();
+    let record = state.records.get_mut(id).unwrap();
+    record.plan = Some(Plan { started_by: vec![identity], ..plan() });
 }
 
 #[tokio::test]
@@ -465,15 +626,15 @@ async fn nobody_in_chat_leaves_the_question_out() {
         let text = reply["text"].as_str().unwrap();
         assert!(text.contains("always asked") || text.contains("approval"), "{line}: {text}");
     }
-    // Nor by a button whose value was made elsewhere, or in another workspace.
+    // Nor by a button.
     let task =
         Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest", "approval": "none" }) };
-    app.handle(signed(&pressed("U1", &task))).await;
+    app.handle(signed(&pressed("U1", &button_of(&task)))).await;
     assert_eq!(run_deferred(&app).await["text"], UNASKED_DENIED);
     assert_nothing_happened(&app);
     // What is resumed brings words of its own.
     let resumed = Task::Start { id: "r-2".into(), request: json!({ "cluster": "orders", "resume": "r-0" }) };
-    app.handle(signed(&pressed("U1", &resumed))).await;
+    app.handle(signed(&pressed("U1", &button_of(&resumed)))).await;
     run_deferred(&app).await;
     assert_eq!(app.ports.aws.state().started[0].1["approval"], "required");
 }
@@ -490,8 +651,8 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     let arn = app.ports.client.deployment.recovery_arn(&id);
     app.ports.aws.end(&arn, Status::Succeeded, json!({ "outcome": "Planned", "recoveryId": id, "plan": plan() }));
     let reply = run_deferred(&app).await;
-    let button = &reply["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
-    let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
+    let button = &buttons(&reply)[0];
+    let task = task_of(button);
     let Task::Start { id, request } = &task else { panic!("{task:?}") };
     assert_eq!(
         (id.as_str(), &request["to"], &request["dryRun"]),
@@ -499,7 +660,7 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     );
     // Pressed twice, it is started once.
     for _ in 0..2 {
-        app.handle(signed(&pressed("U1", &task))).await;
+        app.handle(signed(&pressed("U1", button))).await;
         // As if Slack had signed it anew, or the second press would be refused as a replay.
         app.ports.seen.lock().unwrap().clear();
         run_deferred(&app).await;
@@ -523,13 +684,7 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
     let app = app();
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     let reply = send_line(&app, "U2", "approve r-1 looks good").await;
-    let buttons = reply["blocks"].as_array().unwrap().last().unwrap()["elements"].clone();
-    let tasks: Vec<Task> = buttons
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|b| serde_json::from_str(b["value"].as_str().unwrap()).unwrap())
-        .collect();
+    let tasks: Vec<Task> = buttons(&reply).iter().map(task_of).collect();
     let decide =
         |approved| Task::Decide { id: "r-1".into(), approved, comment: Some("looks good".into()), hash: hash.clone() };
     assert_eq!(tasks, [decide(true), decide(false)]);
@@ -550,8 +705,7 @@ async fn each_button_shows_its_effect_where_the_cluster_itself_is_rewound_too() 
     app.ports.aws.add_awaiting_approval_in_place("r-2");
     for (id, (approve, reject)) in [("r-1", beside), ("r-2", in_place)] {
         let reply = send_line(&app, "U2", &format!("approve {id}")).await;
-        let buttons = reply["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone();
-        let asks: Vec<_> = buttons.iter().map(|button| button["confirm"]["text"]["text"].as_str().unwrap()).collect();
+        let asks: Vec<_> = buttons(&reply).iter().map(|button| button["confirm"]["text"]["text"].clone()).collect();
         assert_eq!(asks, [approve, reject], "{id}");
     }
 }
@@ -563,12 +717,7 @@ async fn a_proposal_that_cannot_be_shown_cannot_be_approved_by_a_button() {
     // A hash of something else than what the record holds: the button would approve what nobody saw.
     app.ports.aws.state().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
     let reply = send_line(&app, "U2", "approve r-1").await;
-    let labels: Vec<_> = reply["blocks"].as_array().unwrap().last().unwrap()["elements"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|button| button["text"]["text"].as_str().unwrap().to_owned())
-        .collect();
+    let labels: Vec<_> = buttons(&reply).iter().map(|button| button["text"]["text"].clone()).collect();
     assert_eq!(labels, ["Reject"]);
 }
 
@@ -577,10 +726,8 @@ async fn an_undo_asks_first_and_is_then_started_in_the_users_name() {
     let app = app();
     app.ports.aws.add_recovered("r-1");
     let reply = send_line(&app, "U2", "undo r-1").await;
-    let button = &reply["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
-    let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
     assert!(app.ports.aws.state().started.is_empty());
-    app.handle(signed(&pressed("U2", &task))).await;
+    app.handle(signed(&pressed("U2", &buttons(&reply)[0]))).await;
     run_deferred(&app).await;
     let started = app.ports.aws.state().started.clone();
     assert_eq!(

@@ -1,13 +1,14 @@
 //! Confirms an approval: it is valid only for the proposal that was shown, and only while cluster, restored cluster and
-//! records are unchanged. It runs before the fence and changes nothing, so there is nothing to undo.
+//! records are unchanged, and only if it is that of another person than whoever started the recovery. It runs before the fence and changes nothing, so there is nothing to undo.
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, ReadClusters, is_foreign};
+use rewind_aws::chat::{ActKind, ReadActs};
+use rewind_aws::rds::{Cluster, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
-    Clock, ErrorName, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Report, ResourceIds, Restored,
-    StepError, Strategy, format_duration,
+    Agreeing, Agreement, Clock, ErrorName, Identity, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Report,
+    ResourceIds, Restored, StepError, Strategy, VerifyCallers, approve_act, format_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBInstances",
     "route53:ListResourceRecordSets",
     "sts:AssumeRole",
+    "sts:GetCallerIdentity",
+    "dynamodb:GetItem",
     "kms:VerifyMac",
 ];
 
@@ -26,13 +29,19 @@ const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// The step.
 #[derive(Debug)]
-pub struct ConfirmApproval<C, Z, K> {
+pub struct ConfirmApproval<C, Z, K, A, V> {
     /// Clusters.
     pub clusters: C,
     /// Hosted zones.
     pub zones: Z,
     /// The time.
     pub clock: K,
+    /// The approvals that people gave in chat.
+    pub acts: A,
+    /// The callers of AWS.
+    pub callers: V,
+    /// The rule that two people agree.
+    pub agreeing: Agreeing,
     /// The age of a proposal up to which it may be approved.
     pub age_max: SignedDuration,
 }
@@ -50,6 +59,9 @@ pub struct Input {
     pub requested_at: Timestamp,
     /// The approval, as it was sent.
     pub decision: RecordedDecision,
+    /// Whoever approved the same proposal before, where that was not enough.
+    #[serde(default)]
+    pub approvers: Vec<Identity>,
 }
 
 /// The output of the step.
@@ -59,6 +71,8 @@ pub struct Output {
     pub verdict: Verdict,
     /// The reason why it is not valid; empty where it is.
     pub why: String,
+    /// Whoever has approved the proposal.
+    pub approvers: Vec<Identity>,
 }
 
 /// The verdict on an approval.
@@ -69,17 +83,32 @@ pub enum Verdict {
     Valid,
     /// It is for another proposal: people are still asked.
     WrongHash,
+    /// It may be that of whoever started the recovery: another person is still asked.
+    SamePerson,
+    /// It counts, and one more person is asked.
+    OneMore,
 }
 
-impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
+impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step for ConfirmApproval<C, Z, K, A, V> {
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, proposal, requested_at, decision } = input;
+        let Input { recovery, proposal, requested_at, decision, mut approvers } = input;
         // First, because it ends nothing: people are still asked, and somebody may yet send the right hash.
-        if let Some(why) = why_another_proposal(&decision, &proposal.hash()) {
-            return Ok(Output { verdict: Verdict::WrongHash, why });
+        let hash = proposal.hash();
+        if let Some(why) = why_another_proposal(&decision, &hash) {
+            return Ok(Output { verdict: Verdict::WrongHash, why, approvers });
+        }
+        let approver = self.identity(&decision, &recovery.id, &hash).await?;
+        if !approvers.contains(&approver) {
+            approvers.push(approver);
+        }
+        // Here, and not where decisions come from: there are more ways to send one than people to watch them.
+        match self.agreeing.agreement(&proposal.plan.started_by, &approvers) {
+            Agreement::Enough => {}
+            Agreement::SamePerson(why) => return Ok(Output { verdict: Verdict::SamePerson, why, approvers }),
+            Agreement::OneMore(why) => return Ok(Output { verdict: Verdict::OneMore, why, approvers }),
         }
         let Proposal { plan, restored, report, .. } = proposal;
         // The table keeps no approval that came too late, so the error has to say whose it was.
@@ -101,7 +130,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
         for record in &plan.dns {
             self.refuse_changed_record(by, record).await?;
         }
-        Ok(Output { verdict: Verdict::Valid, why: String::new() })
+        Ok(Output { verdict: Verdict::Valid, why: String::new(), approvers })
     }
 }
 
@@ -111,7 +140,24 @@ struct Verified<'a> {
     report: Option<&'a Report>,
 }
 
-impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
+impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> ConfirmApproval<C, Z, K, A, V> {
+    /// Verifies who approved. A claim without a proof is nobody's.
+    async fn identity(&self, decision: &RecordedDecision, id: &str, hash: &str) -> Result<Identity, StepError> {
+        if !self.agreeing.is_on() {
+            return Ok(Identity::Unknown);
+        }
+        if let Some(proof) = &decision.proof
+            && let Some(arn) = self.callers.caller(proof, &approve_act(id, hash)).await?
+        {
+            return Ok(Identity::Aws { arn });
+        }
+        let Some(claimed @ Identity::Slack { .. }) = &decision.identity else { return Ok(Identity::Unknown) };
+        // Whoever answers the task may write any name. That person approved it in chat, or did not.
+        let acts = self.acts.acts(ActKind::Approved, id).await?;
+        let approved = acts.iter().any(|act| act.of == hash && act.identity() == *claimed);
+        Ok(if approved { claimed.clone() } else { Identity::Unknown })
+    }
+
     async fn refuse_changed_cluster(&self, by: &str, plan: &Plan) -> Result<(), StepError> {
         let name = &plan.cluster;
         let Some(now) = self.clusters.cluster(name).await? else {
@@ -213,12 +259,25 @@ fn why_another_proposal(decision: &RecordedDecision, shown: &str) -> Option<Stri
     }
 }
 
+/// Refuses a cluster that is of no use any more, and waits for one that RDS is at work on.
 fn refuse_unavailable(by: &str, cluster: &Cluster) -> Result<(), StepError> {
+    let name = &cluster.name;
     match cluster.status.as_str() {
         // A backup runs daily and hinders no recovery.
         "available" | "backing-up" => Ok(()),
-        status => Err(too_late(by, format!("{} is {status} by now", cluster.name))),
+        lasting if is_lasting(lasting) => Err(too_late(by, format!("{name} is {lasting} by now"))),
+        // Minutes of maintenance are no reason to throw an approval away.
+        passing => Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {passing}"))
+            .changed("nothing was fenced and no traffic was moved")
+            .advice("see what RDS does with it; when it is available, resume the recovery, or start again in place")),
     }
+}
+
+/// True of a status that a cluster does not leave by itself.
+fn is_lasting(status: &str) -> bool {
+    ["stopping", "stopped", "deleting"].contains(&status)
+        || status.starts_with("inaccessible-encryption-credentials")
+        || came_to_nothing(status)
 }
 
 /// Refuses a target that Backtrack no longer reaches.

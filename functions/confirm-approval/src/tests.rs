@@ -2,11 +2,12 @@
 
 use super::*;
 use rewind_aws::AwsResult;
+use rewind_aws::chat::ChatAct;
 use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with_restored, recovery, restored, time};
 use rewind_aws::rds::Instance;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
-use rewind_core::{Login, Tls};
+use rewind_core::{CallerProof, Login, Tls, TwoPeople};
 use serde_json::json;
 
 const ASKED: &str = "2026-11-23T10:40:00Z";
@@ -26,6 +27,25 @@ impl Zones for Zone {
             values: vec![value],
             routed: false,
         }])
+    }
+}
+
+/// The table with what people did in chat.
+struct Acts(Vec<ChatAct>);
+
+impl ReadActs for Acts {
+    async fn acts(&self, kind: ActKind, _: &str) -> AwsResult<Vec<ChatAct>> {
+        assert_eq!(kind, ActKind::Approved);
+        Ok(self.0.clone())
+    }
+}
+
+/// STS, where a proof names its signer and the act that it is for.
+struct Sts;
+
+impl VerifyCallers for Sts {
+    async fn caller(&self, proof: &CallerProof, act: &str) -> AwsResult<Option<String>> {
+        Ok(proof.0.get("arn").filter(|_| proof.0.get("act").is_some_and(|signed| signed == act)).cloned())
     }
 }
 
@@ -55,11 +75,25 @@ fn input(hash: Option<&str>) -> Input {
         proposal,
         requested_at: time(ASKED),
         decision: approval(hash.map(|hash| if hash == "shown" { shown.as_str() } else { hash })),
+        approvers: Vec::new(),
     }
 }
 
 async fn confirm(rds: FakeRds, zone: Zone, now: &str, input: Input) -> Result<Output, StepError> {
-    let step = ConfirmApproval { clusters: rds.clone(), zones: zone, clock: ManualClock::at(now), age_max: AGE_MAX };
+    let agreeing = Agreeing { two_people: TwoPeople::Off, ..Agreeing::default() };
+    confirm_by(rds, zone, now, (Vec::new(), agreeing), input).await
+}
+
+async fn confirm_by(
+    rds: FakeRds,
+    zone: Zone,
+    now: &str,
+    (acts, agreeing): (Vec<ChatAct>, Agreeing),
+    input: Input,
+) -> Result<Output, StepError> {
+    let (clusters, clock) = (rds.clone(), ManualClock::at(now));
+    let acts = Acts(acts);
+    let step = ConfirmApproval { clusters, zones: zone, clock, acts, callers: Sts, agreeing, age_max: AGE_MAX };
     let answer = step.run(input).await;
     assert!(rds.changes().is_empty());
     answer
@@ -132,6 +166,26 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
         for message in [message, "the approval of ada came too late", "nothing was fenced"] {
             assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         }
+    }
+}
+
+/// An answer that came while RDS was at work on a cluster counts as soon as that is over: the step is repeated until then.
+#[tokio::test]
+async fn an_approval_waits_for_a_cluster_that_is_being_changed() {
+    for name in ["orders", "orders-r"] {
+        for status in ["modifying", "upgrading", "maintenance"] {
+            let rds = rds_with_restored();
+            rds.edit(name, |cluster| cluster.status = status.to_owned());
+            let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
+            assert_eq!(error.name, ErrorName::ClusterNotReady, "{error}");
+            assert!(error.to_string().starts_with(&format!("{name} is {status}; nothing was fenced")), "{error}");
+        }
+    }
+    for status in ["stopping", "failed", "cloning-failed", "inaccessible-encryption-credentials-recoverable"] {
+        let rds = rds_with_restored();
+        rds.edit("orders", |cluster| cluster.status = status.to_owned());
+        let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::NotApproved, "{error}");
     }
 }
 
@@ -245,4 +299,133 @@ fn the_limit_is_seconds_or_the_default() {
     assert_eq!(age_limit(Some("60")).unwrap(), SignedDuration::from_secs(60));
     assert_eq!(age_limit(None).unwrap(), AGE_MAX);
     assert_eq!(age_limit(Some("soon")).unwrap_err().name, ErrorName::Bug);
+}
+
+// ---------------------------------------------------------------------------------------------------------- two people
+
+const ANN: &str = "arn:aws:iam::1:user/ann";
+const BEN: &str = "arn:aws:iam::1:user/ben";
+
+fn slack(team: &str, user: &str) -> Identity {
+    Identity::Slack { team: team.to_owned(), user: user.to_owned() }
+}
+
+fn aws(arn: &str) -> Identity {
+    Identity::Aws { arn: arn.to_owned() }
+}
+
+/// An approval of the proposal that was shown, for a recovery that `started_by` started.
+fn of(started_by: Vec<Identity>) -> Input {
+    let mut input = input(None);
+    input.proposal.plan.started_by = started_by;
+    input.decision.hash = Some(input.proposal.hash());
+    input
+}
+
+/// The approval in chat of a user, as chatops records and sends it.
+fn in_chat(mut input: Input, team: &str, user: &str) -> (Vec<ChatAct>, Input) {
+    input.decision.identity = Some(slack(team, user));
+    let of = input.proposal.hash();
+    (vec![ChatAct { team: team.to_owned(), user: user.to_owned(), of }], input)
+}
+
+/// The approval of whoever has these credentials, as the command sends it.
+fn at_a_terminal(mut input: Input, arn: &str) -> (Vec<ChatAct>, Input) {
+    let act = approve_act(&input.recovery.id, &input.proposal.hash());
+    let proof = [("arn", arn.to_owned()), ("act", act)].map(|(name, value)| (name.to_owned(), value));
+    input.decision.proof = Some(CallerProof(proof.into()));
+    (Vec::new(), input)
+}
+
+async fn verdict(rule: TwoPeople, (acts, input): (Vec<ChatAct>, Input)) -> Output {
+    let people = format!("ann=U1|T2/U9|{ANN},ben=U2|{BEN},cleo=U3").parse().unwrap();
+    let by = (acts, Agreeing { two_people: rule, people });
+    confirm_by(rds_with_restored(), Zone(None), SOON, by, input).await.unwrap()
+}
+
+#[tokio::test]
+async fn whoever_started_a_recovery_approves_it_by_no_way() {
+    for started in [slack("T1", "U1"), slack("T2", "U9"), aws(ANN)] {
+        let started = || of(vec![started.clone()]);
+        let by_hand = || (Vec::new(), started());
+        for rule in [TwoPeople::Always, TwoPeople::Known] {
+            for (name, attempt) in [
+                ("chat", in_chat(started(), "T1", "U1")),
+                ("another workspace", in_chat(started(), "T2", "U9")),
+                ("a terminal", at_a_terminal(started(), ANN)),
+                (
+                    "a terminal with a role that is nobody's",
+                    at_a_terminal(started(), "arn:aws:sts::1:assumed-role/Admin/x"),
+                ),
+                ("SendTaskSuccess by hand", by_hand()),
+            ] {
+                let output = verdict(rule, attempt).await;
+                assert_eq!(output.verdict, Verdict::SamePerson, "{name} {rule:?}");
+                assert!(output.why.contains("TwoPeople"), "{}", output.why);
+            }
+            for (name, attempt) in
+                [("chat", in_chat(started(), "T1", "U2")), ("a terminal", at_a_terminal(started(), BEN))]
+            {
+                assert_eq!(verdict(rule, attempt).await.verdict, Verdict::Valid, "{name} {rule:?}");
+            }
+        }
+        assert_eq!(verdict(TwoPeople::Off, by_hand()).await.verdict, Verdict::Valid);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_to_be_somebody_else_is_nobodys() {
+    let started = || of(vec![aws(ANN)]);
+    let claims = |identity: Identity, acts: Vec<ChatAct>| {
+        let mut input = started();
+        input.decision.identity = Some(identity);
+        (acts, input)
+    };
+    let of_ben = |of: &str| vec![ChatAct { team: "T1".into(), user: "U2".into(), of: of.to_owned() }];
+    let mut stolen = at_a_terminal(started(), BEN);
+    // What Ben signed to start another recovery, or to approve an earlier proposal.
+    stolen.1.decision.proof.as_mut().unwrap().0.insert("act".into(), approve_act(&recovery().id, "0123456789ab"));
+    for (name, attempt) in [
+        ("a name of chat", claims(slack("T1", "U2"), Vec::new())),
+        ("Ben's approval of another proposal", claims(slack("T1", "U2"), of_ben("0123456789ab"))),
+        ("Ben of another workspace", claims(slack("T3", "U2"), of_ben(&started().proposal.hash()))),
+        ("an ARN", claims(aws(BEN), Vec::new())),
+        ("a proof for something else", stolen),
+    ] {
+        assert_eq!(verdict(TwoPeople::Always, attempt).await.verdict, Verdict::SamePerson, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_knows_who_started_takes_two_approvals_of_two_people() {
+    // A console, an event, an alarm; a plan of an earlier version.
+    for started_by in [vec![Identity::Unknown], vec![]] {
+        let started = || of(started_by.clone());
+        let first = verdict(TwoPeople::Always, in_chat(started(), "T1", "U1")).await;
+        assert_eq!((first.verdict, &first.approvers), (Verdict::OneMore, &vec![slack("T1", "U1")]));
+        let again = || Input { approvers: first.approvers.clone(), ..started() };
+        for (name, attempt, expected) in [
+            ("the same once more", in_chat(again(), "T1", "U1"), Verdict::OneMore),
+            ("the same at a terminal", at_a_terminal(again(), ANN), Verdict::OneMore),
+            ("nobody", (Vec::new(), again()), Verdict::OneMore),
+            ("another", at_a_terminal(again(), BEN), Verdict::Valid),
+        ] {
+            assert_eq!(verdict(TwoPeople::Always, attempt).await.verdict, expected, "{name}");
+        }
+        // An approval by hand alone is nobody's, and the first of somebody is still the first.
+        let by_hand = verdict(TwoPeople::Always, (Vec::new(), started())).await;
+        assert_eq!((by_hand.verdict, &by_hand.approvers), (Verdict::SamePerson, &vec![Identity::Unknown]));
+        let next = Input { approvers: by_hand.approvers, ..started() };
+        assert_eq!(verdict(TwoPeople::Always, at_a_terminal(next, BEN)).await.verdict, Verdict::OneMore);
+        assert_eq!(verdict(TwoPeople::Known, (Vec::new(), started())).await.verdict, Verdict::Valid);
+    }
+}
+
+#[test]
+fn a_decision_that_somebody_wrote_by_hand_is_read_whatever_it_claims() {
+    for claim in [json!("ann"), json!({ "kind": 1 }), json!([1]), json!(null)] {
+        let decision: RecordedDecision =
+            serde_json::from_value(json!({ "decision": "approved", "identity": claim, "proof": claim })).unwrap();
+        assert_eq!((decision.identity, decision.proof), (None, None), "{claim}");
+    }
 }

@@ -214,13 +214,17 @@ async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         world.rds.edit("orders", |cluster| *cluster = fenced.clone());
     }
-    // The clock of this test does not wait for the sessions that were just closed, as the step does otherwise.
+    no_session(&world).await;
+    inspect().await.unwrap();
+    assert_eq!(world.rds.changes(), changes, "an inspection changed something");
+}
+
+/// Waits until the server has ended the sessions that were just closed. The step waits for them too, by a clock that a test does not wait for.
+async fn no_session(world: &World) {
     let others = "SELECT count(*) FROM information_schema.processlist WHERE user IN ('admin', 'app')";
     while world.server.sql("", others) != "0" {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    inspect().await.unwrap();
-    assert_eq!(world.rds.changes(), changes, "an inspection changed something");
 }
 
 /// Somebody opens the fence for a minute, writes, and closes it again: the groups are the fence's, and nobody is there.
@@ -234,6 +238,7 @@ async fn a_write_between_fence_and_inspection_is_found_although_the_fence_is_clo
     let writes = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap().writes;
     // Read and never written to, and as often as it takes.
     world.app().await.unwrap().close().await;
+    no_session(&world).await;
     inspect(&world, writes.clone()).await.unwrap();
     inspect(&world, writes.clone()).await.unwrap();
     // Fenced a second time by a run that is repeated: nothing that the recovery does is a write.

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use rewind_aws::rds::{ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
-    Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered,
-    Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
+    CheckResult, Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome,
+    Plan, Recovered, Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
 };
 use rewind_lambda::{Step, Undone};
 use serde::de::Error;
@@ -139,6 +139,9 @@ pub struct FinishInput {
     /// The reason why it is not known that clients are on the restored cluster and none on the source; none where they are.
     #[serde(default)]
     pub unconfirmed: Option<String>,
+    /// The reason why nobody watched how long the fence stood; none where it was watched.
+    #[serde(default)]
+    pub unwatched: Option<String>,
     /// The reason why the fence of the source could not be inspected after the cutover; none where it was.
     #[serde(default)]
     pub source_unseen: Option<String>,
@@ -189,6 +192,7 @@ where
         }
         // Before all others: whoever reads the report has to look after it.
         notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
+        notes.extend(input.unwatched.iter().map(|why| unwatched_note(why)));
         notes.extend(input.source_unseen.iter().map(|why| source_unseen_note(&plan, why)));
         let edited = swap.iter().flat_map(|swap| &swap.edited);
         notes.extend(edited.map(|what| format!("somebody edited a record after it was moved: {what}")));
@@ -245,7 +249,8 @@ where
             writer_endpoint: restored.writer_endpoint,
             reader_endpoint: restored.reader_endpoint,
             dns: swap.map(|swap| swap.records).unwrap_or_default(),
-            checks: report.checks,
+            // Without values: the output goes into the table and into events of Step Functions.
+            checks: report.checks.into_iter().map(CheckResult::without_values).collect(),
             tables: report.tables,
             notes,
             differences,
@@ -304,6 +309,11 @@ fn unconfirmed_note(restored: &Restored, why: &str) -> String {
          moved back; next step: connect by each name, look at what is behind it, and see that the source is still fenced",
         restored.cluster
     )
+}
+
+/// Formats the note that no page would have come for a fence that stood for too long.
+fn unwatched_note(why: &str) -> String {
+    format!("nothing watched how long the fence stood, because the watch could not be started: {why}")
 }
 
 /// Formats the note that nobody could see whether the source is still fenced.

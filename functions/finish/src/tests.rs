@@ -28,6 +28,7 @@ fn input() -> FinishInput {
         safety_clone: None,
         held_jobs: Vec::new(),
         unconfirmed: None,
+        unwatched: None,
         source_unseen: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
@@ -49,6 +50,26 @@ fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
     assert!(serde_json::from_value::<Input>(lacking).unwrap_err().to_string().contains("report"));
     let keep = serde_json::json!({ "recovery": recovery, "plan": plan, "what": "keep" });
     assert!(matches!(serde_json::from_value(keep).unwrap(), Input::Keep(_)));
+}
+
+#[tokio::test]
+async fn the_output_names_the_checks_and_holds_no_value_of_them() {
+    let check = CheckResult {
+        name: "rows are back".to_owned(),
+        database: "shop".to_owned(),
+        expected: "at least 1".to_owned(),
+        found: Some("canary".to_owned()),
+        passed: true,
+        source: Some("canary".to_owned()),
+        seconds: 0.1,
+        note: None,
+        source_note: None,
+    };
+    let report = Report { checks: vec![check], ..input().report };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let output = step.run(Input::Finish(Box::new(FinishInput { report, ..input() }))).await.unwrap();
+    let output = serde_json::to_string(&output).unwrap();
+    assert!(!output.contains("canary") && output.contains("rows are back"), "{output}");
 }
 
 #[tokio::test]
@@ -428,6 +449,16 @@ async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
     let notes = step.finish(unseen).await.unwrap().notes;
     assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
     assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
+}
+
+#[tokio::test]
+async fn a_fence_that_nothing_watched_is_a_note() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let unwatched = FinishInput { unwatched: Some("denied [States.TaskFailed in WatchFence]".to_owned()), ..input() };
+    let notes = step.finish(unwatched).await.unwrap().notes;
+    let note = "the watch could not be started: denied [States.TaskFailed in WatchFence]";
+    assert!(notes.iter().any(|found| found.contains(note)), "{notes:?}");
+    assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("watch")));
 }
 
 #[tokio::test]

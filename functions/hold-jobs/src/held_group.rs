@@ -33,7 +33,12 @@ type Held = (&'static str, &'static str, Applies);
 // By the findings of the preflight: what PostgreSQL is held with takes a restart later, and most clusters have no such jobs.
 // `cron.max_running_jobs` would not do, for pg_cron takes 0 as 1.
 fn parameters(engine: Engine, plan: &Plan) -> Vec<Held> {
-    let has = |code: FindingCode| plan.findings.iter().any(|finding| finding.code == code.as_str());
+    // Where findings were cut off, these may be among them.
+    let has = |code: FindingCode| {
+        plan.findings
+            .iter()
+            .any(|finding| [code, FindingCode::FindingsCut].map(FindingCode::as_str).contains(&finding.code.as_str()))
+    };
     let (cron, subscriptions) = (has(FindingCode::ScheduledJobs), has(FindingCode::Subscriptions));
     match engine {
         Engine::AuroraMysql => vec![(EVENT_SCHEDULER, "OFF", Applies::AtOnce)],

@@ -160,6 +160,8 @@ async fn postgresql_is_started_without_what_runs_the_jobs_that_its_source_has() 
     for (codes, expected) in [
         (vec![FindingCode::Replication, FindingCode::UnloggedTables], vec![]),
         (vec![FindingCode::Subscriptions], vec![create.clone(), workers.clone(), modify.clone()]),
+        // What was cut off may be either.
+        (vec![FindingCode::FindingsCut], vec![create.clone(), workers.clone(), cron.clone(), modify.clone()]),
         (vec![FindingCode::ScheduledJobs], vec![create, workers, cron, modify]),
     ] {
         let (rds, input) = postgresql(&codes);

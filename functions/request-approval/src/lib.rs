@@ -4,13 +4,16 @@
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::records::Approvals;
 use rewind_aws::topic::Notify;
-use rewind_core::{PendingApproval, Proposal, Recovery, StepError};
+use rewind_core::{PendingApproval, Proposal, Recovery, StepError, cut};
 use rewind_lambda::Step;
 use rewind_ui::format;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish", "sns:GetTopicAttributes", "kms:VerifyMac"];
+
+/// The most bytes of the reason why an approval was not enough: whoever sent it may have written any name.
+const REFUSED_MAX: usize = 1_000;
 
 /// The step.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub struct Input {
     pub task_token: String,
     /// The time at which people were first asked.
     pub requested_at: Timestamp,
+    /// The reason why the last approval was not enough; none where there was none.
+    #[serde(default)]
+    pub last_refused: Option<String>,
 }
 
 /// The output of the step, for the log: the state machine waits for the token.
@@ -53,13 +59,14 @@ impl<A: Approvals, P: Notify> Step for RequestApproval<A, P> {
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, proposal, task_token, requested_at } = input;
+        let Input { recovery, proposal, task_token, requested_at, last_refused } = input;
         let hash = proposal.hash();
         // From the first request on: each slice calls this function again, and must not extend the time to decide.
         let expires_at = requested_at
             .checked_add(SignedDuration::from_secs(proposal.plan.approval_timeout_seconds))
             .map_err(|e| StepError::bug(format!("the approval would end at no time: {e}")))?;
-        let approval = PendingApproval { task_token, hash: hash.clone(), requested_at, expires_at };
+        let last_refused = last_refused.filter(|why| !why.is_empty()).map(|why| cut(&why, REFUSED_MAX));
+        let approval = PendingApproval { task_token, hash: hash.clone(), requested_at, expires_at, last_refused };
         // Before people are told: whoever decides at once must find the token.
         let notified_hash = self.approvals.keep(&recovery.id, &approval).await?;
         // A slice lasts a minute: without the hash people would get a mail every minute.

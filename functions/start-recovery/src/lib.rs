@@ -84,8 +84,11 @@ impl<E: Executions> Step for StartRecovery<E> {
         // An execution that only refuses its request would notify nobody. An error here sends the event to the dead-letter queue,
         // whose alarm pages.
         Request::check(&request)?;
-        let started =
-            self.client.start(RecoveryName::Given(recovery_of_event(&event.id)), &request).await.map_err(failed)?;
+        let started = self
+            .client
+            .start(RecoveryName::Given(recovery_of_event(&event.id)), &request, &())
+            .await
+            .map_err(failed)?;
         Ok(Output { recovery_id: started.id, execution_arn: started.arn, started_before: started.started_before })
     }
 }

@@ -2,11 +2,14 @@
 //! plan. Its undo restores the records in the same way. With `readOnly` it moves nothing, and finds out from the zone what an
 //! attempt whose answer was lost has moved. A record gets no value that RDS does not name as an endpoint now, whatever the payload says.
 
+use rewind_aws::AwsResult;
 use rewind_aws::rds::ReadClusters;
+use rewind_aws::records::Notes;
 use rewind_aws::route53::{Move, MoveRecords, Moved, RecordSet, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
@@ -15,16 +18,23 @@ pub const ACTIONS: &[&str] = &[
     "sts:AssumeRole",
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
+    "dynamodb:UpdateItem",
     "kms:VerifyMac",
 ];
 
+/// The note of the moment at which records were about to be sent to the restored cluster. The state machine writes it as null, and
+/// reads it where this step failed: while it is null no batch was sent, whatever failed.
+const SENT_NOTE: &str = "recordsSentAt";
+
 /// The step.
 #[derive(Debug)]
-pub struct SwapDns<Z, C, K> {
+pub struct SwapDns<Z, C, N, K> {
     /// Hosted zones.
     pub zones: Z,
     /// Clusters and instances.
     pub clusters: C,
+    /// The table, in which it is noted that records are about to be moved.
+    pub notes: N,
     /// The time.
     pub clock: K,
 }
@@ -79,7 +89,7 @@ pub enum FoundState {
     Elsewhere,
 }
 
-impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> Step for SwapDns<Z, C, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> Step for SwapDns<Z, C, N, K> {
     type Input = Input;
     type Output = Output;
 
@@ -171,7 +181,7 @@ impl RecordStates {
     }
 }
 
-impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> SwapDns<Z, C, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> SwapDns<Z, C, N, K> {
     fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>, edited: Vec<String>) -> Swap {
         let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
         Swap {
@@ -245,6 +255,17 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> SwapDns<Z, C, K> {
         }
     }
 
+    async fn note_sent(&self, recovery_id: &str) -> AwsResult<()> {
+        let noted = self.notes.note_again(recovery_id, SENT_NOTE, &json!(self.clock.now().to_string())).await;
+        noted.map_err(|error| match error.name {
+            // Nothing depends on whether it was written: it is written again before any record is sent.
+            ErrorName::OutcomeUnknown => StepError::new(ErrorName::Unavailable, error.to_string())
+                .changed("this step moved no record")
+                .advice("it is tried again"),
+            _ => error,
+        })
+    }
+
     async fn settle(
         &self,
         zone: &str,
@@ -262,6 +283,10 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> SwapDns<Z, C, K> {
             return Err(changed(&before.describe()));
         }
         self.check_endpoints(owner, moves).await?;
+        // Last before the batch: whoever finds no note knows that clients were never led to the restored cluster.
+        if let Owner::Restored(input) = owner {
+            self.note_sent(&input.recovery.id).await?;
+        }
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
             Ok(Moved::Accepted(change_id)) => {
                 return Ok(BatchOutcome { change_id: Some(change_id), moved: true, edited: Vec::new() });
@@ -271,7 +296,19 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> SwapDns<Z, C, K> {
             Err(error) => return Err(error),
         };
         // The zone decides: somebody was faster, or our own batch was applied and its answer was lost.
-        let after = self.record_states(zone, moves).await?;
+        let after = match self.record_states(zone, moves).await {
+            Ok(after) => after,
+            // Told as it is, a zone that cannot be read would pass for a batch that was refused.
+            Err(unread) if unsettled.name == ErrorName::OutcomeUnknown => {
+                return Err(StepError::new(
+                    ErrorName::OutcomeUnknown,
+                    format!("the records were sent to be moved, no answer came, and the zone cannot be read: {unread}"),
+                )
+                .changed("the records may have been moved")
+                .advice("look at the zone"));
+            }
+            Err(unread) => return Err(unread),
+        };
         if after.all(Leads::There) {
             return Ok(BatchOutcome { change_id: None, moved: true, edited: after.edited });
         }

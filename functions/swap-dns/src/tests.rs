@@ -5,6 +5,7 @@ use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery, restored};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use serde_json::Value;
 use std::sync::Mutex;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,12 @@ struct Zone {
     meddled: Option<&'static str>,
     /// Somebody changes this record right after the batch.
     meddled_after: Option<&'static str>,
+    /// For each note the number of batches before it.
+    noted: Mutex<Vec<u32>>,
+    /// The error with which the table answers a note.
+    table: Option<ErrorName>,
+    /// Route 53 answers no read after this number of batches.
+    unread: Option<u32>,
 }
 
 impl Zone {
@@ -34,7 +41,17 @@ impl Zone {
             routed: false,
         };
         let sets = plan().dns.iter().map(set).collect();
-        Self { sets: Mutex::new(sets), batches: Mutex::new(0), lose, meddled: None, meddled_after: None }
+        let (batches, noted) = (Mutex::new(0), Mutex::default());
+        Self {
+            sets: Mutex::new(sets),
+            batches,
+            lose,
+            meddled: None,
+            meddled_after: None,
+            noted,
+            table: None,
+            unread: None,
+        }
     }
 
     fn values(&self) -> Vec<String> {
@@ -61,6 +78,9 @@ impl Zone {
 
 impl Zones for &Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
+        if self.unread.is_some_and(|batches| *self.batches.lock().unwrap() >= batches) {
+            return Err(StepError::new(ErrorName::RewindFailed, "access denied"));
+        }
         Ok(self.sets.lock().unwrap().iter().filter(|set| set.name == name).cloned().collect())
     }
 }
@@ -94,12 +114,28 @@ impl MoveRecords for &Zone {
     }
 }
 
-fn step(zone: &Zone) -> SwapDns<&Zone, FakeRds, ManualClock> {
+/// The item of the recovery, in which the zone sees whether the batch was noted before it came.
+impl Notes for &Zone {
+    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
+        panic!("{name} was read")
+    }
+    async fn note_once(&self, _: &str, name: &str, _: &Value) -> AwsResult<Value> {
+        panic!("{name} was written once")
+    }
+    async fn note_again(&self, id: &str, name: &str, value: &Value) -> AwsResult<()> {
+        assert_eq!((id, name), (recovery().id.as_str(), "recordsSentAt"));
+        assert!(!value.is_null(), "null stands for none");
+        self.noted.lock().unwrap().push(*self.batches.lock().unwrap());
+        self.table.map_or(Ok(()), |name| Err(StepError::new(name, "the table is away")))
+    }
+}
+
+fn step(zone: &Zone) -> SwapDns<&Zone, FakeRds, &Zone, ManualClock> {
     of_rds(zone, &rds_with_restored())
 }
 
-fn of_rds<'a>(zone: &'a Zone, rds: &FakeRds) -> SwapDns<&'a Zone, FakeRds, ManualClock> {
-    SwapDns { zones: zone, clusters: rds.clone(), clock: ManualClock::at(STARTED) }
+fn of_rds<'a>(zone: &'a Zone, rds: &FakeRds) -> SwapDns<&'a Zone, FakeRds, &'a Zone, ManualClock> {
+    SwapDns { zones: zone, clusters: rds.clone(), notes: zone, clock: ManualClock::at(STARTED) }
 }
 
 fn input() -> Input {
@@ -138,6 +174,42 @@ async fn all_records_move_in_one_batch_and_a_second_run_moves_nothing() {
     assert_eq!(*zone.batches.lock().unwrap(), 1);
 }
 
+/// Whoever finds no note after a failure lifts the fence without asking the zone.
+#[tokio::test]
+async fn every_batch_is_noted_before_it_is_sent_and_nothing_else_is() {
+    for lose in [Lose::Nothing, Lose::Call, Lose::Answer] {
+        let zone = Zone::new(lose);
+        let _ = step(&zone).run(input()).await;
+        let _ = step(&zone).run(input()).await;
+        let batches = *zone.batches.lock().unwrap();
+        assert_eq!(*zone.noted.lock().unwrap(), (0..batches).collect::<Vec<u32>>(), "{lose:?}");
+    }
+    let denied = Zone { unread: Some(0), ..Zone::new(Lose::Nothing) };
+    assert_eq!(step(&denied).run(input()).await.unwrap_err().name, ErrorName::RewindFailed);
+    let changed = Zone::new(Lose::Nothing);
+    changed.set("db.example.com", "elsewhere.example.com");
+    assert_eq!(step(&changed).run(input()).await.unwrap_err().name, ErrorName::RecordChanged);
+    let moved = Zone::new(Lose::Nothing);
+    read(&moved).await;
+    let forged = Restored { writer_endpoint: "db.attacker.example.com".to_owned(), ..restored() };
+    step(&moved).run(Input { restored: forged, ..input() }).await.unwrap_err();
+    let none_noted = || [&denied, &changed, &moved].map(|zone| zone.noted.lock().unwrap().len());
+    assert_eq!(none_noted(), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn without_a_note_no_record_is_sent_and_the_step_is_repeated() {
+    for (table, told) in [
+        (ErrorName::OutcomeUnknown, ErrorName::Unavailable),
+        (ErrorName::Throttled, ErrorName::Throttled),
+        (ErrorName::RewindFailed, ErrorName::RewindFailed),
+    ] {
+        let zone = Zone { table: Some(table), ..Zone::new(Lose::Nothing) };
+        assert_eq!(step(&zone).run(input()).await.unwrap_err().name, told);
+        assert_eq!((zone.values(), *zone.batches.lock().unwrap()), (at_old(), 0));
+    }
+}
+
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_reading_the_zone() {
     let zone = Zone::new(Lose::Answer);
@@ -146,6 +218,16 @@ async fn a_lost_answer_is_settled_by_reading_the_zone() {
     let zone = Zone::new(Lose::Call);
     assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
     assert_eq!(zone.values(), at_old());
+}
+
+#[tokio::test]
+async fn a_zone_that_nobody_can_read_after_a_lost_answer_is_never_taken_for_a_refusal() {
+    for lose in [Lose::Answer, Lose::Call] {
+        let zone = Zone { unread: Some(1), ..Zone::new(lose) };
+        let error = step(&zone).run(input()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::OutcomeUnknown);
+        assert!(error.to_string().contains("the records may have been moved"), "{error}");
+    }
 }
 
 #[tokio::test]

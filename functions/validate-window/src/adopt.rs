@@ -37,8 +37,8 @@ pub struct Resumed {
     pub fence: FenceState,
     /// The fence of the restored cluster, which is raised before traffic moves back.
     pub restored_fence: FenceState,
-    /// True if the recovery itself let clients in again.
-    pub watch_ended: bool,
+    /// True if the recovery noted that it sent no record to be moved. False of one that sent some, and of an earlier version's.
+    pub none_sent: bool,
     /// The fields of the request that an adopted cluster settles, as the person wrote them.
     pub asked: Map<String, Value>,
 }
@@ -176,11 +176,9 @@ impl Resumed {
                 format!("{id} stopped after it had begun to fence {cluster}, which may be fenced still"),
                 in_order,
             ),
-            // Only the recovery itself knows that it lifted the fence before it moved a record.
-            (FenceState::Lifted, FenceState::None) if !self.watch_ended => refuse(
-                format!(
-                    "the fence of {cluster} was lifted by hand, and {id} may have moved traffic to {restored} before that"
-                ),
+            // Whoever lifted the fence: clients have had no other cluster.
+            (FenceState::Lifted, FenceState::None) if !self.none_sent => refuse(
+                format!("{id} had sent the records to be moved to {restored} before the fence of {cluster} was lifted"),
                 compare,
             ),
             (FenceState::Lifted | FenceState::None, FenceState::None) => Ok(()),

@@ -110,8 +110,12 @@ fn is_among(patterns: &[String], name: &str) -> bool {
 }
 
 /// IAM's StringLike, ignoring case as RDS and DNS do.
-fn is_like(pattern: &str, name: &str) -> bool {
-    let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
+pub(crate) fn is_like(pattern: &str, name: &str) -> bool {
+    is_exactly_like(&pattern.to_ascii_lowercase(), &name.to_ascii_lowercase())
+}
+
+/// IAM's StringLike.
+pub(crate) fn is_exactly_like(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut left) = name.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

@@ -41,6 +41,7 @@ pub const ACTIONS: &[&str] = &[
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
     "sts:AssumeRole",
+    "sts:GetCallerIdentity",
     "lambda:InvokeFunction",
     "states:DescribeExecution",
     "dynamodb:GetItem",
@@ -219,6 +220,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             will_do: Vec::new(),
             warnings: dns.warnings,
             findings,
+            started_by: Vec::new(),
             signature: None,
         };
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);

@@ -2,9 +2,10 @@
 
 use rewind_aws::rds::{Rds, fence_groups_from_env};
 use rewind_aws::{
-    Aws, executions::StepFunctions, plan_key::PlanKey, recoveries::RecoveryTable, route53::Route53, secrets::Secrets,
-    wake::Waker,
+    Aws, caller::Callers, chat::ChatTable, executions::StepFunctions, plan_key::PlanKey, recoveries::RecoveryTable,
+    route53::Route53, secrets::Secrets, wake::Waker,
 };
+use rewind_core::Agreeing;
 use rewind_lambda::SystemClock;
 use validate_window::policy::Policy;
 use validate_window::sign::Signing;
@@ -28,6 +29,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         executions: StepFunctions::new(&aws),
         recoveries: RecoveryTable::from_env(&aws)?,
         key: PlanKey::from_env(&aws)?,
+        acts: ChatTable::from_env(&aws)?,
+        callers: Callers::new(&aws),
+        agreeing: Agreeing::read(|name| std::env::var(name).ok())?,
     };
     rewind_lambda::start_unplanned(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
 }

@@ -1,19 +1,23 @@
-//! Signs the plan, as the last act: only for a recovery that runs, and only for what it was asked for. Otherwise whoever may call this
+//! Signs the plan, as the last act, with whoever started the recovery in it: only for a recovery that runs, and only for what it was asked for. Otherwise whoever may call this
 //! function would get a signed plan of whatever they write.
 
 use crate::Input;
 use crate::adopt::{Resumed, ResumedPlan};
 use crate::refusal::invalid;
 use jiff::SignedDuration;
+use rewind_aws::chat::{ActKind, ReadActs};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{ErrorName, Plan, RecoveryRecord, SignPlans, StepError, json_digest, plan_digest};
+use rewind_core::{
+    Agreeing, Approval, CallerProof, ErrorName, Identity, Plan, RecoveryRecord, STARTED_BY, SignPlans, StepError,
+    VerifyCallers, json_digest, plan_digest, request_digest, request_of, start_act,
+};
 use rewind_lambda::Step;
 use serde_json::{Map, Value, json};
 
 /// The step that makes the plan, with the key that signs it.
 #[derive(Debug)]
-pub struct Signing<S, E, R, P> {
+pub struct Signing<S, E, R, P, A, V> {
     /// The step that makes the plan.
     pub step: S,
     /// The executions of recoveries.
@@ -22,30 +26,106 @@ pub struct Signing<S, E, R, P> {
     pub recoveries: R,
     /// The key.
     pub key: P,
+    /// The recoveries that people started in chat.
+    pub acts: A,
+    /// The callers of AWS.
+    pub callers: V,
+    /// The rule that two people agree.
+    pub agreeing: Agreeing,
 }
 
-impl<S, E, R, P> Step for Signing<S, E, R, P>
+impl<S, E, R, P, A, V> Step for Signing<S, E, R, P, A, V>
 where
     S: Step<Input = Input, Output = Plan>,
     E: Executions,
     R: Recoveries,
     P: SignPlans,
+    A: ReadActs,
+    V: VerifyCallers,
 {
     type Input = Input;
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
-        self.refuse_other(&input).await?;
+        let started = self.refuse_other(&input).await?;
         let mut plan = Box::pin(self.step.run(input)).await?;
+        self.two_people(&mut plan, &started).await?;
         let json = serde_json::to_value(&plan).map_err(|e| StepError::bug(format!("the plan is not JSON: {e}")))?;
         plan.signature = Some(self.key.sign_plan(&plan_digest(&json)).await?);
         Ok(plan)
     }
 }
 
-impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync> Signing<S, E, R, P> {
+/// The start of a recovery, as Step Functions has it.
+struct Started {
+    /// The input of the execution.
+    input: Value,
+    /// The record of the recovery that it resumes.
+    resumed: Option<Option<RecoveryRecord>>,
+}
+
+impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, V: VerifyCallers>
+    Signing<S, E, R, P, A, V>
+{
+    /// Writes into the plan who started the recovery, and refuses one that nobody could approve.
+    async fn two_people(&self, plan: &mut Plan, started: &Started) -> Result<(), StepError> {
+        let is_asked = plan.approval == Approval::Required && self.agreeing.is_on();
+        // What is shown in a dry run is started later, by somebody else perhaps.
+        if !plan.dry_run {
+            plan.started_by = self.started_by(plan, started).await?;
+        }
+        if !is_asked {
+            return Ok(());
+        }
+        if let Some(why) = self.agreeing.why_nobody_can_approve(&plan.started_by) {
+            return Err(invalid(why).advice(
+                "name people with their identities in the stack's parameter People, or set TwoPeople to known, chat or off",
+            ));
+        }
+        let warning = if plan.dry_run { self.agreeing.outlook() } else { self.agreeing.warning(&plan.started_by) };
+        plan.warnings.extend(warning);
+        Ok(())
+    }
+
+    /// Verifies who started a recovery and the one that it resumes.
+    async fn started_by(&self, plan: &Plan, started: &Started) -> Result<Vec<Identity>, StepError> {
+        let id = &plan.recovery_id;
+        let request = request_of(&started.input);
+        let verified = async {
+            let digest = request_digest(&request);
+            // Whoever asked in chat for another request under this name did not start this one.
+            let acts = self.acts.acts(ActKind::Requested, id).await?;
+            let mut found: Vec<Identity> =
+                acts.iter().filter(|act| act.of == digest).map(|act| act.identity()).collect();
+            if let Some(proof) = started.input.get(STARTED_BY).and_then(CallerProof::read)
+                && let Some(arn) = self.callers.caller(&proof, &start_act(id, &request)).await?
+            {
+                found.push(Identity::Aws { arn });
+            }
+            Ok(found)
+        };
+        let mut found = match verified.await {
+            // No recovery waits for an answer that nothing depends on.
+            Err(_) if !self.agreeing.is_on() => Vec::new(),
+            found => found?,
+        };
+        if found.is_empty() {
+            found.push(Identity::Unknown);
+        }
+        if let Some(record) = &started.resumed {
+            let before = record.as_ref().and_then(|record| record.plan.as_ref());
+            let before = before.map(|plan| plan.started_by.clone()).filter(|before| !before.is_empty());
+            for identity in before.unwrap_or_else(|| vec![Identity::Unknown]) {
+                if !found.contains(&identity) {
+                    found.push(identity);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Refuses a payload that is not what the execution of its recovery was asked for.
-    async fn refuse_other(&self, input: &Input) -> Result<(), StepError> {
+    async fn refuse_other(&self, input: &Input) -> Result<Started, StepError> {
         let recovery = &input.recovery;
         // IAM lets the function read executions of the machine of recoveries alone.
         let execution = self.executions.execution(&recovery.execution_arn).await?.ok_or_else(|| {
@@ -60,27 +140,36 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync> Signing<S, E,
         if execution.status != Status::Running || name != recovery.id || !is_start {
             return Err(refused(&recovery.id, "it is not the execution that runs under that name since then"));
         }
-        let expected = match &input.resumed {
-            None => execution.input,
-            Some(resumed) => self.merged(&execution.input, resumed, &recovery.id).await?,
+        let asked = request_of(&execution.input);
+        let (expected, resumed) = match &input.resumed {
+            None => (asked, None),
+            Some(resumed) => {
+                let (merged, record) = self.merged(&asked, resumed, &recovery.id).await?;
+                (merged, Some(record))
+            }
         };
         if is_same(&expected, &input.request) {
-            return Ok(());
+            return Ok(Started { input: execution.input, resumed });
         }
         Err(refused(&recovery.id, "it was started with another request"))
     }
 
     /// The request of a recovery that resumes another one, as the state machine merges it, from the record of that one.
-    async fn merged(&self, asked: &Value, resumed: &Resumed, id: &str) -> Result<Value, StepError> {
+    async fn merged(
+        &self,
+        asked: &Value,
+        resumed: &Resumed,
+        id: &str,
+    ) -> Result<(Value, Option<RecoveryRecord>), StepError> {
         if asked.get("resume").and_then(Value::as_str) != Some(resumed.id.as_str()) {
             return Err(refused(id, "it was started to resume another recovery, or none"));
         }
         // One without a record or a plan is refused by the step, and its request was not merged.
-        let Some(record) = self.recoveries.recovery(&resumed.id).await? else { return Ok(asked.clone()) };
+        let Some(record) = self.recoveries.recovery(&resumed.id).await? else { return Ok((asked.clone(), None)) };
         if record.plan.as_ref().map(ResumedPlan::from) != resumed.plan {
             return Err(refused(id, "the recovery that it resumes has another plan"));
         }
-        Ok(merge(&record, asked))
+        Ok((merge(&record, asked), Some(record)))
     }
 }
 

@@ -15,8 +15,16 @@ use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
 
 /// Whatever the request says: the rules have tests of their own.
-pub(crate) const LENIENT: Policy =
-    Policy { without_approval: WithoutApproval::Always, least_keep_source: SignedDuration::ZERO, check_secret: None };
+pub(crate) fn policy() -> Policy {
+    Policy {
+        without_approval: WithoutApproval::Always,
+        least_keep_source: SignedDuration::ZERO,
+        most_fence_timeout: SignedDuration::MAX,
+        most_keep_restored: SignedDuration::MAX,
+        check_databases: vec![("*".to_owned(), "*".to_owned())],
+        check_secret: None,
+    }
+}
 
 pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
@@ -85,7 +93,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
         clock,
         fence_groups,
         allowed: everything(),
-        policy: LENIENT,
+        policy: policy(),
     };
     let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
@@ -128,7 +136,7 @@ async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
             clock,
             fence_groups: Vec::new(),
             allowed,
-            policy: LENIENT,
+            policy: policy(),
         }
     };
     let run = async |allowed: Allowed, request: Value| {
@@ -166,7 +174,7 @@ async fn a_source_whose_password_could_be_reset_is_fenced_only_where_the_deploym
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let fence_groups = fence.iter().map(|group| (*group).to_owned()).collect();
         let (clusters, zones, secrets) = (rds.clone(), zone(), Vault(true));
-        let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed, policy: LENIENT };
+        let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed, policy: policy() };
         step.run(Input { recovery: recovery(), request: request(more), resumed: None }).await
     };
     let with_its_own = |rds: FakeRds, more: &[(&str, &str)]| {
@@ -298,7 +306,7 @@ async fn a_record_with_a_long_ttl_is_a_finding_of_the_plan() {
 async fn all_that_is_wrong_is_refused_at_once() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let (clusters, zones, secrets, fence_groups) = (rds_with_restored(), zone(), Vault(false), Vec::new());
-    let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed: everything(), policy: LENIENT };
+    let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed: everything(), policy: policy() };
     let dns =
         json!([{ "hostedZoneId": "Z1", "name": "a.example.com" }, { "hostedZoneId": "Z1", "name": "b.example.com" }]);
     let request = request(json!({ "to": "30d ago", "dns": dns, "checkSecretArn": SECRET }));
@@ -406,7 +414,7 @@ async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_oth
     const OF_REQUEST: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:reader";
     let check = json!([{ "name": "n", "database": "shop", "sql": "SELECT 1", "expect": 1 }]);
     let plan = async |of_deployment: Option<&str>, extra: Value| {
-        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..LENIENT };
+        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..policy() };
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
         let step =
@@ -445,7 +453,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
         clock,
         fence_groups: Vec::new(),
         allowed: everything(),
-        policy: LENIENT,
+        policy: policy(),
     };
     let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
@@ -721,7 +729,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         clock,
         fence_groups: Vec::new(),
         allowed: everything(),
-        policy: LENIENT,
+        policy: policy(),
     };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };

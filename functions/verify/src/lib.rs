@@ -10,7 +10,7 @@ use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secret_target::ReadSecretTargets;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
+use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy, cut};
 use rewind_db::{
     CheckLimits, ConnectError, Server, Session, compare_counters, count_all_tables, defaults, invalid_database_note,
     invalid_databases, run_checks,
@@ -136,26 +136,35 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             self.add_what_stays_behind(&mut report, (&recovery, &plan), restored, (&rewound, source)).await;
         }
         // Last: everything was compared whole.
-        let report = report.fitted();
-        if report.passed {
-            return Ok(report);
-        }
-        let failed = StepError::new(ErrorName::VerificationFailed, report.to_string());
-        Err(match (expect, plan.strategy) {
-            (Expect::SameAsSource, _) => failed
-                .changed(format!("this step changed nothing: {} holds the data as it was", reference_cluster(&plan)))
-                .advice("compare the two before anybody writes to the cluster"),
-            (Expect::Checks, Strategy::Backtrack) => failed
-                .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(&plan)))
-                .advice(
-                    "correct the check, give it longer (`checkTimeout`), or choose another moment, and start again",
-                ),
-            (Expect::Checks, _) => failed.changed("the source was not touched").advice(format!(
-                "correct the check or give it longer (`checkTimeout`), and go on with the same restored cluster: rewind \
-                 resume {}; or start again with another moment",
-                recovery.id
+        let mut report = report.fitted();
+        // An answer and no error: values stay in the execution's history, and an error would carry them to logs, the table, events
+        // and mail.
+        report.failure = (!report.passed).then(|| failure(&report, expect, &recovery, &plan).to_string());
+        Ok(report)
+    }
+}
+
+/// The most bytes of the checks that did not pass, as the failure names them; their results are in the report.
+const FAILED_MAX: usize = 4 * 1024;
+
+/// The reason why the recovery does not go on with the rewound data, without a value of it.
+fn failure(report: &Report, expect: Expect, recovery: &Recovery, plan: &Plan) -> StepError {
+    let failed = StepError::new(ErrorName::VerificationFailed, cut(&report.to_string(), FAILED_MAX));
+    let shown = format!("see what was found: rewind status {}", recovery.id);
+    match (expect, plan.strategy) {
+        (Expect::SameAsSource, _) => failed
+            .changed(format!("this step changed nothing: {} holds the data as it was", reference_cluster(plan)))
+            .advice(format!("{shown}; compare the two before anybody writes to the cluster")),
+        (Expect::Checks, Strategy::Backtrack) => failed
+            .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(plan)))
+            .advice(format!(
+                "{shown}; correct the check, give it longer (`checkTimeout`), or choose another moment, and start again"
             )),
-        })
+        (Expect::Checks, _) => failed.changed("the source was not touched").advice(format!(
+            "{shown}; correct the check or give it longer (`checkTimeout`), and go on with the same restored cluster: \
+             rewind resume {}; or start again with another moment",
+            recovery.id
+        )),
     }
 }
 

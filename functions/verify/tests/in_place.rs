@@ -13,7 +13,7 @@ use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::secret_target::{ReadSecretTargets, SecretTarget};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{Check, ErrorName, Expectation, Plan, Recovery, Report, Restored, StepError};
+use rewind_core::{Check, CheckResult, ErrorName, Expectation, Plan, Recovery, Report, Restored, StepError};
 use rewind_db::{Network, Settings};
 use rewind_lambda::Step;
 use support::mariadb::{MASTER_PASSWORD, MariaDb};
@@ -98,10 +98,51 @@ async fn verify_for(
         rewound_to: time(TARGET),
         differences: Vec::new(),
     };
-    let network = Network::new(Settings::default()).unwrap();
+    // Whose errors quote what they were given.
+    let check_functions = vec!["extractvalue".to_owned(), "shop.quotes".to_owned()];
+    let network = Network::new(Settings { check_functions, ..Settings::default() }).unwrap();
     let access = Access { clusters, secrets: Secret, network };
     let step = Verify { access, clock: ManualClock::at(STARTED) };
     step.run(Input { recovery, plan, restored: Some(restored), expect }).await
+}
+
+/// The reason why the recovery does not go on.
+fn why_not(report: &Report) -> &str {
+    assert!(!report.passed, "{report}");
+    report.failure.as_deref().unwrap()
+}
+
+/// Values that the rows have, in a check that passes, one that fails and one that the database refuses for what it read.
+#[tokio::test]
+async fn no_value_of_a_row_leaves_the_results_of_the_checks() {
+    const CANARY: &str = "canary-4711";
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    for server in [&rewound, &safety_clone] {
+        server.sql("shop", &format!("UPDATE orders SET word = '{CANARY}'"));
+        server.sql(
+            "shop",
+            "DELIMITER //\nCREATE FUNCTION quotes() RETURNS INT READS SQL DATA BEGIN DECLARE w TEXT; \
+             SELECT min(word) INTO w FROM orders; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = w; RETURN 1; END //\nDELIMITER ;",
+        );
+    }
+    for expect in [Expect::Checks, Expect::SameAsSource] {
+        for sql in [
+            "SELECT min(word) FROM orders",
+            "SELECT extractvalue(1, concat(0x7e, (SELECT min(word) FROM orders)))",
+            "SELECT shop.quotes()",
+        ] {
+            let mut report = verify(&rewound, &safety_clone, expect, sql).await.unwrap();
+            assert!(!report.to_string().contains(CANARY), "{sql}: {report}");
+            let failure = report.failure.take().unwrap_or_default();
+            assert!(!failure.contains(CANARY), "{sql}: {failure}");
+            report.checks = report.checks.into_iter().map(CheckResult::without_values).collect();
+            let rest = serde_json::to_string(&report).unwrap();
+            assert!(!rest.contains(CANARY), "{sql}: {rest}");
+        }
+    }
+    // There it is, for whoever may read the history.
+    let report = verify(&rewound, &safety_clone, Expect::Checks, "SELECT min(word) FROM orders").await.unwrap();
+    assert_eq!(report.checks.first().unwrap().found.as_deref(), Some(CANARY));
 }
 
 const COUNT: &str = "SELECT count(*) FROM orders";
@@ -117,9 +158,12 @@ async fn the_checks_decide_and_the_safety_clone_is_shown() {
     let table = report.tables.first().unwrap();
     assert_eq!((table.table.as_str(), table.restored, table.source), ("shop.orders", Some(2), Some(0)));
 
-    let error = verify(&safety_clone, &rewound, Expect::Checks, COUNT).await.unwrap_err();
-    assert_eq!(error.name, ErrorName::VerificationFailed);
-    assert!(error.to_string().contains("found 0") && error.to_string().contains("is on orders-e"), "{error}");
+    let failed = verify(&safety_clone, &rewound, Expect::Checks, COUNT).await.unwrap();
+    assert_eq!((failed.passed, failed.checks.first().unwrap().found.as_deref()), (false, Some("0")));
+    let why = failed.failure.unwrap();
+    for text in ["check \"rows are back\" in shop failed", "is on orders-e", "rewind status"] {
+        assert!(why.contains(text), "{why}\nlacks {text}");
+    }
 }
 
 #[tokio::test]
@@ -133,13 +177,14 @@ async fn gone_forward_it_has_to_be_what_the_safety_clone_is_whatever_the_checks_
     assert!(verify(&rewound, &safety_clone, Expect::SameAsSource, "SELECT * FROM nowhere").await.unwrap().passed);
 
     rewound.sql("shop", "INSERT INTO orders (word) VALUES ('late')");
-    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, COUNT).await.unwrap_err();
-    assert_eq!(error.name, ErrorName::VerificationFailed);
-    assert!(error.to_string().contains("expected what orders-e answers, found 1"), "{error}");
+    let differs = verify(&rewound, &safety_clone, Expect::SameAsSource, COUNT).await.unwrap();
+    let shown = differs.checks.first().unwrap().with_values().to_string();
+    assert!(shown.contains("expected what orders-e answers, found 1"), "{shown}");
+    assert!(why_not(&differs).contains("check \"rows are back\" in shop failed"), "{differs}");
     // A check that answers the same on both does not hide that its table differs.
     let blind = "SELECT count(*) >= 0 FROM orders";
-    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, blind).await.unwrap_err();
-    assert!(error.to_string().contains("shop.orders in shop differs from orders-e"), "{error}");
+    let differs = verify(&rewound, &safety_clone, Expect::SameAsSource, blind).await.unwrap();
+    assert!(why_not(&differs).contains("shop.orders in shop differs from orders-e"), "{differs}");
 }
 
 #[tokio::test]
@@ -175,8 +220,8 @@ async fn checks_run_with_their_own_login_and_what_that_lacks_is_told() {
     assert_eq!((report.login.user.as_str(), report.login.secret_version.as_str()), ("reader", "AWSPREVIOUS"));
     assert_eq!(report.checks.first().unwrap().source.as_deref(), Some("2"), "{report}");
     // What the master user could read, it cannot.
-    let error = verify_as(plan(), both, Expect::Checks, "SELECT count(*) FROM mysql.user").await.unwrap_err();
-    assert!(error.to_string().contains("denied"), "{error}");
+    let denied = verify_as(plan(), both, Expect::Checks, "SELECT count(*) FROM mysql.user").await.unwrap();
+    assert!(why_not(&denied).contains("denied"), "{denied}");
 }
 
 #[tokio::test]
@@ -213,22 +258,21 @@ async fn gone_forward_without_a_check_that_compares_anything_all_tables_are_coun
     }
     rewound.sql("other", "DELETE FROM `odd name`");
     for sql in ["", "SELECT * FROM nowhere"] {
-        let error = verify(&rewound, &safety_clone, Expect::SameAsSource, sql).await.unwrap_err();
-        assert_eq!(error.name, ErrorName::VerificationFailed);
-        assert!(error.to_string().contains("other.odd name in other differs from orders-e"), "{error}");
+        let differs = verify(&rewound, &safety_clone, Expect::SameAsSource, sql).await.unwrap();
+        assert!(why_not(&differs).contains("other.odd name in other differs from orders-e"), "{differs}");
     }
     // A table on one side alone is a difference, whichever it is.
     for (server, side) in [(&safety_clone, "clone"), (&rewound, "rewound")] {
         rewound.sql("", "CREATE OR REPLACE TABLE other.`odd name` AS SELECT 1 AS one");
         safety_clone.sql("", "CREATE OR REPLACE TABLE other.`odd name` AS SELECT 1 AS one");
         server.sql("other", "DROP TABLE `odd name`");
-        verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.expect_err(side);
+        assert!(!verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.unwrap().passed, "{side}");
     }
     for server in [&rewound, &safety_clone] {
         server.sql("", "DROP DATABASE other; DROP DATABASE shop");
     }
-    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.unwrap_err();
-    assert!(error.to_string().contains("nothing was compared with orders-e"), "{error}");
+    let nothing = verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.unwrap();
+    assert!(why_not(&nothing).contains("nothing was compared with orders-e"), "{nothing}");
     // The checks of a recovery decide as before, and a request without any has none to fail.
     assert!(verify(&rewound, &safety_clone, Expect::Checks, "").await.unwrap().passed);
 }

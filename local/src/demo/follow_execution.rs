@@ -9,6 +9,7 @@ use crate::stack::StackEnv;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use rewind_core::{Difference, FenceLayer, Finding, MovedRecord, Plan, Proposal, Report, Restored};
+use rewind_ui::format::Values;
 use rewind_ui::{format, progress};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -171,7 +172,7 @@ fn show_output(console: &Console, state: &str, payload: Value, approval: &mut Ap
             let report: Report = read(state, payload)?;
             // In place it is approved already, so the report belongs to no proposal.
             match approval.given {
-                true => show::document(console, &format::report(&report)),
+                true => show::document(console, &format::report(&report, Values::Shown)),
                 false => approval.report = Some(report),
             }
         }
@@ -237,7 +238,7 @@ async fn approve(
             bail!("the proposal has the hash {}, and the request for approval {}", proposal.hash(), pending.hash);
         }
         // The plan was shown when it was made.
-        show::document(console, &format::decision_basis(&proposal));
+        show::document(console, &format::decision_basis(&proposal, Values::Shown));
         console.print(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
         approval.shown = true;
     }

@@ -187,7 +187,7 @@ pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<Pendi
     else {
         return Ok(None);
     };
-    Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
+    Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at, last_refused: None }))
 }
 
 /// Sends a decision. Returns false when no task waits with that token any more: a fresh one is in the item soon.
@@ -201,7 +201,7 @@ pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str,
         by: Some("the demo".to_owned()),
         comment: Some(comment.to_owned()),
         hash: Some(pending.hash.clone()),
-        at: None,
+        ..RecordedDecision::default()
     };
     let output = json!(decision).to_string();
     let sent = stack.sfn().send_task_success().task_token(&pending.task_token).output(output).send().await;

@@ -352,7 +352,15 @@ fn deploy(layout: &Layout, (network, keys): (Network, &Keys), app: &seed::ChatAp
     command.args(["--parameter", &format!("RecordNames=*.{}", seed::ZONE)]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     // What the deployment forbids is tried by tests of its own; a laptop's data is nobody's.
-    for rule in ["WithoutApproval=always", "LeastKeepSource=1h", "EventsMayStart=ENABLED", "AlarmsMayStart=ENABLED"] {
+    for rule in [
+        "WithoutApproval=always",
+        "LeastKeepSource=1h",
+        "MostFenceTimeout=24h",
+        "MostKeepRestored=35d",
+        "TwoPeople=chat",
+        "EventsMayStart=ENABLED",
+        "AlarmsMayStart=ENABLED",
+    ] {
         command.args(["--parameter", rule]);
     }
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);

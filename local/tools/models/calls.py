@@ -7,7 +7,7 @@ add a function of its name and, in resources.py, its names and references.
 import json
 from collections.abc import Callable, Iterator
 
-from models.policies import INLINE, KEY, MANAGED, QUEUE, TOPIC, TRUST, many, policy, size, within
+from models.policies import BUS, INLINE, KEY, MANAGED, QUEUE, TOPIC, TRUST, many, policy, size, within
 from models.shapes import Problem, call
 
 CALLS: dict[str, Callable] = {}
@@ -129,14 +129,27 @@ def state_machine(given: dict, name: str, where: str):
     yield from call("stepfunctions", "CreateStateMachine", given | {"name": name}, where)
 
 
+@of("AWS::Events::EventBus")
+def event_bus(given: dict, name: str, where: str):
+    yield from call("events", "CreateEventBus", given | {"Name": name}, where)
+
+
+@of("AWS::Events::EventBusPolicy")
+def event_bus_policy(given: dict, _: str, where: str):
+    document = {"Version": "2012-10-17", "Statement": [given.pop("Statement") | {"Sid": given.pop("StatementId")}]}
+    yield from resource_policy(document, BUS, where)
+    yield from call("events", "PutPermission", given | {"Policy": text(document)}, where)
+
+
 @of("AWS::Events::Rule")
 def rule(given: dict, name: str, where: str):
     targets = given.pop("Targets", [])
     put(given, "EventPattern", given, "EventPattern", text)
     if not {"EventPattern", "ScheduleExpression"} & given.keys():
         yield Problem(where, "required", "has neither a pattern nor a schedule")
+    bus = {key: value for key, value in given.items() if key == "EventBusName"}
     yield from call("events", "PutRule", given | {"Name": name}, where)
-    yield from call("events", "PutTargets", {"Rule": name, "Targets": targets}, where)
+    yield from call("events", "PutTargets", {"Rule": name, "Targets": targets} | bus, where)
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
     yield from within(len(targets), 5, "targets of a rule", where)
     ids = [target.get("Id") for target in targets]

@@ -11,8 +11,8 @@ from models.shapes import Problem, shown
 
 # Non-whitespace characters: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 INLINE, MANAGED, TRUST = 10_240, 6_144, 2_048
-# Bytes: https://docs.aws.amazon.com/general/latest/gr/sns.html and the KMS guide's quotas.
-TOPIC, QUEUE, KEY = 30_720, 65_536, 32_768
+# Bytes: https://docs.aws.amazon.com/general/latest/gr/sns.html, and the quotas of the KMS and EventBridge guides.
+TOPIC, QUEUE, KEY, BUS = 30_720, 65_536, 32_768, 10_240
 STATEMENT = {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 OPERATOR = re.compile(
     r"((ForAllValues|ForAnyValue):)?(String(Not)?(Equals(IgnoreCase)?|Like)|(Numeric|Date)((Not)?Equals|(Less|Greater)Than(Equals)?)"

@@ -32,6 +32,8 @@ KINDS = {
     ),
     "AWS::EC2::SecurityGroupEgress": Kind(),
     "AWS::EC2::SecurityGroupIngress": Kind(),
+    "AWS::Events::EventBus": Kind("Name", 256, attributes={"Arn": arn("events", "event-bus/{name}"), "Name": "{name}"}),
+    "AWS::Events::EventBusPolicy": Kind(),
     "AWS::Events::Rule": Kind("Name", 64, attributes={"Arn": arn("events", "rule/{name}")}),
     "AWS::IAM::ManagedPolicy": Kind("ManagedPolicyName", 128, IDENTITY + "policy{path}{name}"),
     "AWS::IAM::Policy": Kind(),

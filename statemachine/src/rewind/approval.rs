@@ -52,6 +52,7 @@ pub(super) fn states() -> Vec<State> {
             .inputs(["differences"])
             .input_as("taskToken", "$states.context.Task.Token")
             .inputs(["requestedAt"])
+            .input_as("lastRefused", "$type($confirmed) = 'object' ? $confirmed.why : null")
             .timeout_by(&SLICE.replace("DEADLINE", DEADLINE))
             .keep_as("decision", "$states.result")
             .next("IsApprovalToConfirm")
@@ -103,12 +104,13 @@ pub(super) fn states() -> Vec<State> {
             .progress("checks that nothing has changed since people were asked")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "An approval is valid only for the plan and report that were shown, and only while cluster, records \
-                 and report are unchanged.",
+                "An approval is valid only for the plan and report that were shown, only while cluster, records and \
+                 report are unchanged, and only if it is another person's than whoever started the recovery.",
             )
-            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision"])
+            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision", "approvers"])
             .timeout(45)
             .keep("confirmed")
+            .keep_as("approvers", "$append([], $states.result.Payload.approvers)")
             .keep_as(
                 "invalidApprovals",
                 "$states.result.Payload.verdict = 'valid' ? $invalidApprovals : $invalidApprovals + 1",
@@ -117,7 +119,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::choice("IsApprovalValid")
             .comment(
-                "An approval of something else is not valid, and the recovery goes on waiting. It gives up after \
+                "An approval of something else, or of one person alone, is not enough, and the recovery goes on waiting. It gives up after \
                  twenty of them, so that the history does not fill up.",
             )
             .when("$confirmed.verdict = 'valid'", "RecordDecision")
@@ -127,7 +129,7 @@ pub(super) fn states() -> Vec<State> {
                     "failure",
                     ErrorName::NotApproved,
                     "ConfirmApproval",
-                    "'twenty answers were not for what was shown, the last because ' & $string($confirmed.why) & '; ' \
+                    "'twenty approvals were not enough, the last because ' & $string($confirmed.why) & '; ' \
                      & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic was moved') & '; next \
                      step: correct whatever answers, and start again'",
                 ),
@@ -150,8 +152,8 @@ pub(super) fn states() -> Vec<State> {
                     (
                         ":decision",
                         text(
-                            "$string($merge([$type($decision) = 'object' ? $decision : {'decision': \
-                             $string($decision)}, {'at': $now()}]))",
+                            "$string($merge([$type($decision) = 'object' ? $sift($decision, function($value, $key) { $key != \
+                             'proof' }) : {'decision': $string($decision)}, {'at': $now(), 'approvers': $approvers}]))",
                         ),
                     ),
                 ]),

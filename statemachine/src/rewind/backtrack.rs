@@ -166,10 +166,27 @@ pub(super) fn undo() -> Vec<State> {
             .timeout(timeouts::VERIFY)
             .keep_as(
                 "undone",
-                "$append($undone, [$plan.cluster & ' was compared with the safety clone: it holds what it held \
-                 before'])",
+                "$states.result.Payload.passed = true ? $append($undone, [$plan.cluster & ' was compared with the \
+                 safety clone: it holds what it held before']) : $undone",
             )
-            .next("UndoFenceSource")
+            .keep_as(
+                "forwardFailure",
+                "$states.result.Payload.passed = true ? null : $exists($states.result.Payload.failure) ? \
+                 $states.result.Payload.failure : 'it is not what it was'",
+            )
+            .next("IsForwardVerified")
             .undo_fails_to("IsAnythingChanged"),
+        State::choice("IsForwardVerified")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "What differs from the safety clone is named and not shown. Clients are not admitted to it, and the clone \
+                 is kept.",
+            )
+            .when_with(
+                "$forwardFailure != null",
+                found("undoFailure", ErrorName::VerificationFailed, "VerifyForward", "$forwardFailure"),
+                "IsAnythingChanged",
+            )
+            .next("UndoFenceSource"),
     ]
 }

@@ -3,8 +3,9 @@
 
 use crate::conclude::explained;
 use crate::json::{Json, jsonata, object};
+use crate::records_back;
 use crate::retry::ANY;
-use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, set_to};
+use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
@@ -16,6 +17,10 @@ const PROPAGATION: u64 = 60;
 
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
 const UNSEEN: u64 = 120;
+
+/// No record was ever sent to be moved, by the item of the recovery: `RecordPlan` writes the note, and swap-dns another value. An item
+/// without it is of an earlier version.
+pub(super) const NONE_SENT: &str = "$states.result.Item.recordsSentAt.S = 'null'";
 
 /// The fence of the source does not hold: a condition after ConfirmCutover.
 const SOURCE_IS_OPEN: &str = "$type($cutover.sourceOpen) = 'string'";
@@ -182,15 +187,27 @@ pub(super) fn states() -> Vec<State> {
 
 /// The undo of them, last first.
 pub(super) fn undo() -> Vec<State> {
-    vec![
+    let mut states = vec![
+        State::table("ReadMoveNote", "getItem")
+            .only(Recoveries::Restore)
+            .progress("reads whether the records were sent to be moved")
+            .comment(
+                "The function notes it right before it sends its batch. Without an answer of the table they count as sent.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("recordsSent", &format!("$not({NONE_SENT})"))
+            .next("IsTrafficPossiblyMoved")
+            .tolerated(),
         State::choice("IsTrafficPossiblyMoved")
             .only(Recoveries::Restore)
             .comment(
-                "What was refused at the first try moved nothing: a record had changed, or AWS allowed no change. In every \
-                 other case the zone knows.",
+                "A batch that was never sent moved nothing, and neither did one that was refused at the first try: a record had \
+                 changed, or AWS allowed no change. In every other case the zone knows.",
             )
             .when(
-                "$failure.Error in ['RecordChanged', 'RewindFailed', 'InvalidRequest'] and $failure.retries = 0",
+                "$recordsSent = false or $failure.Error in ['RecordChanged', 'RewindFailed', 'InvalidRequest'] and \
+                 $failure.retries = 0",
                 "UndoFenceSource",
             )
             .next("ReadRecords"),
@@ -242,7 +259,7 @@ pub(super) fn undo() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .keep("restoredFence")
             .next("IsRestoredClusterUntouched")
-            .undo_lifted_when_over(timeouts::FENCE_SOURCE),
+            .undo_ended_when_over(timeouts::FENCE_SOURCE),
         State::choice("IsRestoredClusterUntouched")
             .only(Recoveries::Restore)
             .comment(
@@ -285,8 +302,7 @@ pub(super) fn undo() -> Vec<State> {
             .keep_as("movedBack", "$states.result.Payload.changed = true or $states.context.State.RetryCount > 0")
             .keeps_what_was_undone()
             .next("UndoFenceSource")
-            .undo_bugs_to("IsAnythingChanged")
-            .undo_fails_to("LiftRestoredFence"),
+            .undo_ended_when_over(timeouts::SWAP_DNS),
         State::wait("AwaitOldAnswers", &format!("{PROPAGATION} + $max($append([0], $plan.dns.ttl))"))
             .progress("waits as long as resolvers may remember the restored cluster")
             .only(Recoveries::Restore)
@@ -330,5 +346,7 @@ pub(super) fn undo() -> Vec<State> {
             .keeps_what_was_undone()
             .next("KeepRestored")
             .tolerated(),
-    ]
+    ];
+    states.extend(records_back::states("LiftRestoredFence", |read| read.undo_bugs_to("IsAnythingChanged")));
+    states
 }

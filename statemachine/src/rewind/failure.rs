@@ -2,7 +2,8 @@
 
 use super::plan::OWN_RECORD;
 use super::situation;
-use crate::conclude::{needs_operator, nothing_changed, rolled_back};
+use crate::conclude::{needs_operator, nothing_changed, printable, rolled_back};
+use crate::failed_function::{self, still_running};
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
@@ -36,6 +37,32 @@ pub(super) fn states() -> Vec<State> {
             .when("$plan.strategy = 'backtrack'", "ConcludeNothingChanged")
             .next("IsRestoredClusterKept"),
     ]
+}
+
+/// The states that a recovery passes whose restore, fence, backtrack or swap failed, or the undo of a swap.
+pub(super) fn of_functions() -> Vec<State> {
+    let ways = [
+        ("$undoFailure.state = 'FenceRestored'", "LiftRestoredFence"),
+        ("$undoFailure.state = 'UndoSwapDns'", "ReadRecordsBack"),
+        ("$failure.state = 'SwapDns'", "ReadMoveNote"),
+        ("$failure.state = 'StartBacktrack'", "UndoStartBacktrack"),
+        ("$failure.state = 'StartRestore'", "IsSourceChanged"),
+    ];
+    failed_function::states(&ways, "UndoFenceSource")
+}
+
+impl State {
+    /// A failure is undone as soon as the function cannot be at work any more. A bug undoes nothing.
+    pub(super) fn undone_when_over(self, longest: u64) -> Self {
+        let failed = self.bugs_to("IsAnythingChanged");
+        failed.fails_with("failure", still_running(longest), "IsFailedFunctionOver")
+    }
+
+    /// The same for an undo, whose own failure is kept beside the one that it was to undo.
+    pub(super) fn undo_ended_when_over(self, longest: u64) -> Self {
+        let failed = self.undo_bugs_to("IsAnythingChanged");
+        failed.fails_with("undoFailure", still_running(longest), "IsFailedFunctionOver")
+    }
 }
 
 /// From the end of undoing to the ends of the execution. `steps` are all before them.
@@ -118,11 +145,15 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                     "$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : $ending.state = 'RolledBack' ? \
                      'Rewind Rolled Back' : 'Rewind Nothing Changed'",
                 ),
-                &of_recovery(
-                    "'cluster': ($exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
-                     $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'), 'state': \
-                     $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)",
-                ),
+                &of_recovery(&format!(
+                    "'cluster': {}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
+                     $substring($ending.cause, 0, 4000)",
+                    // Of a request that was refused it may be any text.
+                    printable(
+                        "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
+                         $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'"
+                    )
+                )),
             )],
         )
         .progress("sends the end as an event")

@@ -1,8 +1,14 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
-use crate::state::{Situation, State};
+use crate::conclude::explained;
+use crate::retry::ANY;
+use crate::state::{Situation, State, of_recovery, set_to};
 use crate::timeouts;
 use crate::watch;
+
+/// The reason for which nobody watches the fence.
+const UNWATCHED: &str = "$substring($read({'Error': $states.errorOutput.Error, 'Cause': $states.errorOutput.Cause, 'state': \
+    'WatchFence'}), 0, 500)";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -10,10 +16,22 @@ pub(super) fn states() -> Vec<State> {
         watch::start("WatchFence")
             .comment(
                 "A machine of its own pages when the fence stands for longer than the request says, whatever this one does \
-                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing.",
+                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing, for the \
+                 fence is lifted without it too: people are told, and watch it themselves.",
             )
             .next("FenceSource")
-            .tolerated(),
+            .catch(&ANY, vec![set_to("unwatched", explained(UNWATCHED))], "AnnounceUnwatched"),
+        State::announce(
+            "AnnounceUnwatched",
+            &[(
+                "Rewind Fence Unwatched".into(),
+                &of_recovery("'cluster': $plan.cluster, 'state': 'Running', 'at': $now(), 'cause': $unwatched"),
+            )],
+        )
+        .progress("sends as an event that nobody watches the fence")
+        .comment("Pages: a fence that stands for too long would not.")
+        .next("FenceSource")
+        .tolerated(),
         State::step("FenceSource")
             .progress("ends all writes on the source, and verifies that none gets in")
             .situation(Situation::SourceMayBeFenced)

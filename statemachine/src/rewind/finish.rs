@@ -26,6 +26,7 @@ pub(super) fn states() -> Vec<State> {
                 "safetyClone",
                 "heldJobs",
                 "unconfirmed",
+                "unwatched",
                 "sourceUnseen",
                 "timings",
             ])

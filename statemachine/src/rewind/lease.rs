@@ -9,6 +9,10 @@ use crate::state::{State, set, set_to, text};
 /// for a day.
 const UNTIL_PLANNED: &str = "10800";
 
+/// The request. The proof of who started the recovery is for ValidateWindow, which reads it from the execution itself, and goes no further.
+const REQUEST: &str = "$type($states.input) = 'object' ? $merge([{}, $sift($states.input, function($value, $key) { $key != 'startedBy' })]) : \
+    $states.input";
+
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
@@ -52,7 +56,7 @@ fn variables() -> State {
     State::pass("Begin")
         .comment("Names the recovery after the execution and gives every variable its first value.")
         .assign("recovery", object(recovery))
-        .keep_as("request", "$states.input")
+        .keep_as("request", REQUEST)
         .assign("resumed", Json::Null)
         .assign("stillRunning", 0.into())
         .keep_as("endedHolder", "$states.context.Execution.Name")
@@ -75,6 +79,8 @@ fn variables() -> State {
         .assign("swap", Json::Null)
         .assign("outcome", object([]))
         .assign("found", object([]))
+        .assign("recordsSent", true.into())
+        .assign("unwatched", Json::Null)
         .assign("unconfirmed", Json::Null)
         .assign("sourceUnseen", Json::Null)
         .assign("restoredFence", Json::Null)
@@ -86,6 +92,8 @@ fn variables() -> State {
         .assign("situation", Json::Null)
         .assign("fenceIsUp", false.into())
         .assign("invalidApprovals", 0.into())
+        .assign("confirmed", Json::Null)
+        .assign("approvers", Json::List(Vec::new()))
         .next("IsLeaseNeeded")
 }
 

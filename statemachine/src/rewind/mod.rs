@@ -3,7 +3,6 @@
 mod approval;
 mod backtrack;
 mod cutover;
-mod failed_function;
 mod failure;
 mod fence;
 mod finish;
@@ -42,7 +41,7 @@ pub(crate) fn machine() -> Machine {
     // What was done last is undone first. IsSourceChanged finds out where to begin.
     let undo = [
         ("failure", failure::states()),
-        ("failed function", failed_function::states()),
+        ("failed function", failure::of_functions()),
         ("backtrack undo", backtrack::undo()),
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
@@ -90,7 +89,8 @@ fn waits_out(state: State) -> State {
     // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away. While the restored
     // cluster is fenced with the records at it, giving up is what lets clients in again.
     let is_bounded = match state.name {
-        "StartRestore" | "InspectRestored" | "ReadRecordsAgain" | "FenceRestored" | "UndoSwapDns" => true,
+        "StartRestore" | "InspectRestored" | "ReadRecordsAgain" | "FenceRestored" | "UndoSwapDns"
+        | "ReadRecordsBack" => true,
         // Nothing that follows would open the source.
         "LiftFence" => false,
         _ => INSIDE_THE_OUTAGE.contains(&state.stage),

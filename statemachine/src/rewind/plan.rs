@@ -78,6 +78,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
                     ("plan", text("$string($plan)")),
                     // What a recovery that resumes this one starts from.
                     ("request", text("$string($request)")),
+                    // A note of swap-dns in JSON: no record was sent to be moved.
+                    ("recordsSentAt", object([("S", "null".into())])),
                 ]),
             )
             .argument("ConditionExpression", OWN_RECORD.into())

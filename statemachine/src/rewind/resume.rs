@@ -1,5 +1,7 @@
 //! A recovery that resumes an earlier one gets the fields of that one's request, and its lease where its execution is over.
 
+use super::cutover::NONE_SENT;
+use crate::failed_function::still_running_after_stop;
 use crate::json::object;
 use crate::retry::ANY;
 use crate::state::{Recoveries, State, set, text};
@@ -10,9 +12,8 @@ use crate::timeouts;
 const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; {'id': $request.resume, \
     'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
     'fence': $exists($i.fence) ? 'up' : $exists($i.fenceLiftedAt) ? 'lifted' : 'none', 'restoredFence': \
-    $exists($i.fenceRestored) ? 'up' : $exists($i.fenceRestoredLiftedAt) ? 'lifted' : 'none', 'watchEnded': \
-    $exists($i.fenceWatchEndedAt), \
-    'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
+    $exists($i.fenceRestored) ? 'up' : $exists($i.fenceRestoredLiftedAt) ? 'lifted' : 'none', 'noneSent': \
+    $i.recordsSentAt.S = 'null', 'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
     {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
     true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \
     : null} : null, 'asked': {'cluster': $exists($request.cluster) ? $request.cluster : null, 'to': $exists($request.to) ? \
@@ -28,16 +29,6 @@ const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
 
 /// The statuses of an execution that is over.
 const OVER: &str = "['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED']";
-
-/// Seconds for which a function of an execution that is over may still run, of those that change something. One that ended by itself
-/// had none at work.
-fn still_running() -> String {
-    let longest = timeouts::FENCE_SOURCE;
-    format!(
-        "$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? $max([0, $ceil({longest} - ($millis() - \
-         $toMillis($states.result.StopDate)) / 1000)]) : 0"
-    )
-}
 
 /// The states, in the order in which a recovery that resumes another passes them.
 pub(super) fn states() -> Vec<State> {
@@ -66,7 +57,7 @@ pub(super) fn states() -> Vec<State> {
             .progress("asks Step Functions if that recovery is over")
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
-            .keep_as("stillRunning", &still_running())
+            .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
             .next("IsFunctionPossiblyRunning")
             .catch(&ANY, Vec::new(), "ReadResumedFence"),
         State::choice("IsFunctionPossiblyRunning")
@@ -79,7 +70,15 @@ pub(super) fn states() -> Vec<State> {
         State::wait("WaitForStopped", "$stillRunning")
             .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
             .comment("By the clock of the stop, and not by what the function does: nobody hears of its end.")
-            .next("ReadResumedFence"),
+            .next("ReadStopped"),
+        State::table("ReadStopped", "getItem")
+            .progress("reads once more whether that recovery sent a record to be moved")
+            .comment("The function that it had called may have done so since the first look.")
+            .argument("Key", object([("id", text("'recovery#' & $request.resume"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("resumed", &format!("$merge([$resumed, {{'noneSent': {NONE_SENT}}}])"))
+            .next("ReadResumedFence")
+            .undone_from("ConcludeNothingChanged"),
         State::table("ReadResumedFence", "getItem")
             .progress("reads whether that recovery's fence may be up")
             .comment(
@@ -100,13 +99,14 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("ConcludeNothingChanged"),
         State::choice("IsLeaseToTakeOver")
             .comment(
-                "One whose fence may be up keeps its lease, and so does one whose fence a person lifted: they have to put the \
-                 source in order first. One that called a person before any fence has changed nothing about the source.",
+                "One whose fence may be up keeps its lease: a person has to put the source in order first. One whose fence was lifted \
+                 leaves it if it never sent a record to be moved, whoever lifted it. One that called a person before any fence has \
+                 changed nothing about the source.",
             )
             .when_with(
                 &format!(
                     "($resumed.status in {OVER} or $resumed.state = 'NeedsOperator') and ($resumed.fence = 'none' or $resumed.fence = 'lifted' and \
-                     $resumed.watchEnded)"
+                     $resumed.noneSent)"
                 ),
                 vec![set("endedHolder", "$resumed.id")],
                 "IsLeaseNeeded",

@@ -98,7 +98,7 @@ fn in_place(state: State, steps: &[State]) -> State {
 /// Beside the source, where each step is declared with how things stand when it ends in a bug.
 fn beside(state: State, steps: &[State]) -> State {
     // The parameter group is deleted last, so it may be left whatever stopped before that.
-    let group = "($plan.engine = 'aurora-mysql' or $count($plan.findings[code in ['subscriptions', 'scheduled-jobs']]) > 0 ? ' with its parameter group ' & $plan.newCluster & '-jobs-held' : '')";
+    let group = "($plan.engine = 'aurora-mysql' or $count($plan.findings[code in ['subscriptions', 'scheduled-jobs', 'findings-cut']]) > 0 ? ' with its parameter group ' & $plan.newCluster & '-jobs-held' : '')";
     let cluster = format!("'before any undoing: the restored cluster ' & $plan.newCluster & {group} & ");
     let situations = [
         (Situation::ClusterMayExist, "' may exist, the source is untouched'"),

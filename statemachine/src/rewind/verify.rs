@@ -1,7 +1,12 @@
 //! The checks run on the rewound data, and decide whether there is anything to go on with.
 
-use crate::state::{Situation, State};
+use crate::json::Json;
+use crate::state::{Situation, State, found, set_to};
 use crate::timeouts;
+use rewind_core::ErrorName;
+
+/// The reason that the report gives.
+const FAILURE: &str = "$exists($report.failure) ? $report.failure : 'the checks did not pass'";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -10,14 +15,30 @@ pub(super) fn states() -> Vec<State> {
             .progress("runs the checks on the rewound data, read-only")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "Reads the rewound data. If a check fails, the recovery ends with no traffic moved; in place, a \
-                 backtrack forward returns the cluster to its state before the rewind.",
+                "Reads the rewound data. What the checks found is in its output and nowhere else: a check that fails is \
+                 no error of this state, whose cause would carry values to logs, the table, events and mail.",
             )
             .inputs(["recovery", "plan", "restored"])
             .timeout(timeouts::VERIFY)
             .keep("report")
-            .next("IsTrafficToMove")
+            .next("IsVerified")
             .undone_from("IsSourceChanged"),
+        State::choice("IsVerified")
+            .comment(
+                "If a check failed, the recovery ends with no traffic moved; in place, a backtrack forward returns the \
+                 cluster to its state before the rewind. The failure names checks, and no value.",
+            )
+            .when_with(
+                "$report.passed != true",
+                {
+                    let mut failed = found("failure", ErrorName::VerificationFailed, "Verify", FAILURE);
+                    // Later states take a report for one that passed.
+                    failed.push(set_to("report", Json::Null));
+                    failed
+                },
+                "IsSourceChanged",
+            )
+            .next("IsTrafficToMove"),
         State::choice("IsTrafficToMove")
             .comment(
                 "In place the traffic stays, and is admitted again. Beside the source and without records to move, \

@@ -91,6 +91,8 @@ impl State {
     pub(crate) fn announce(name: &'static str, events: &[(Json, &str)]) -> Self {
         let entries = events.iter().map(|(detail_type, detail)| {
             object([
+                // Not the default bus: whatever may put events there could speak as the product.
+                ("EventBusName", "${EventBusName}".into()),
                 ("Source", "aurora-rewind".into()),
                 ("DetailType", detail_type.clone()),
                 ("Detail", jsonata(detail)),

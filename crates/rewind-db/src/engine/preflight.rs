@@ -57,10 +57,15 @@ pub(crate) struct ServerFacts {
     pub(crate) read_only_by: Option<ReadOnly>,
     /// The right that ending sessions needs, where this user lacks it.
     pub(crate) cannot_end_sessions: Option<String>,
+    /// True if the server runs statements of its administrator in each session of a login without special rights.
+    pub(crate) runs_at_login: bool,
     /// Replication from or to the server, a sentence each.
     pub(crate) replication: Vec<String>,
-    /// Enabled subscriptions, which would apply changes on the restored cluster as well.
+    /// Subscriptions, which would apply changes on the restored cluster as well. Disabled ones count: at the target time they may
+    /// not have been.
     pub(crate) subscriptions: Vec<String>,
+    /// The scheduler that runs jobs by itself whatever is scheduled now, where the engine has jobs that only their database shows.
+    pub(crate) scheduler: Option<String>,
 }
 
 /// A setting that lets a session only read.

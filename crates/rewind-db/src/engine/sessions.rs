@@ -5,6 +5,10 @@ use crate::error::StatementError;
 use rewind_core::StepError;
 use std::collections::BTreeSet;
 
+/// The number of writers of one kind that a note names, which is enough to find out whose they are. The others are counted: notes have to
+/// fit into a report.
+pub(crate) const NAMED: usize = 20;
+
 /// A session: a process id is used again, its start is not.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientSession {

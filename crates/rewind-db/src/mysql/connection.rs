@@ -1,6 +1,6 @@
 //! A connection to MySQL: login, statements as text, and a bound on every wait.
 
-use super::errors::{connect_error, statement_error};
+use super::errors::{ABOUT_NAMES, connect_error, statement_error};
 use super::packets::ProtocolError;
 use super::protocol::Protocol;
 use super::{Variant, Version};
@@ -13,6 +13,10 @@ use rewind_core::timeouts;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+
+/// The first statement of every session: with a mode of its own a server may take a backslash or a quote for something else, an
+/// account's name for another, and `||` for `or`.
+pub(super) const OWN_MODE: &str = "SET SESSION sql_mode = ''";
 
 /// A connection that is logged in.
 pub(crate) struct MysqlConnection {
@@ -37,8 +41,12 @@ impl MysqlConnection {
         protection: &Protection,
     ) -> Result<(Self, bool), ConnectError> {
         let LoginAttempt { target, check_functions, at, .. } = attempt;
-        let opened = Protocol::open(stream, attempt, protection).await;
-        let protocol = opened.map_err(|error| match error {
+        let opened = async {
+            let mut protocol = Protocol::open(stream, attempt, protection).await?;
+            protocol.query(OWN_MODE, 0).await?;
+            Ok(protocol)
+        };
+        let protocol = opened.await.map_err(|error| match error {
             ProtocolError::Refused(error) => connect_error(at, &error),
             ProtocolError::Tls(error) => {
                 ConnectError::handshake_failed(target, &target.certificate_name, &error.to_string())
@@ -54,7 +62,10 @@ impl MysqlConnection {
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.
     pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Vec<u8>>, usize), StatementError> {
-        self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await
+        let prepared =
+            self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await;
+        // The server may evaluate a subquery while it prepares.
+        prepared.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.
@@ -97,7 +108,8 @@ impl Connection for MysqlConnection {
 
     async fn count_columns(&self, sql: &str, limit: Duration) -> Result<usize, StatementError> {
         let timeout = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
-        self.with_protocol(timeout, async |protocol| protocol.count_columns(sql).await).await
+        let counted = self.with_protocol(timeout, async |protocol| protocol.count_columns(sql).await).await;
+        counted.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     async fn close(self) {

@@ -3,6 +3,13 @@
 use super::packets::ProtocolError;
 use crate::error::{ConnectError, DatabaseError, StatementError, unavailable};
 
+/// The numbers of errors of a query whose messages name objects, rights, locks and the query's own text. Many others quote values of rows:
+/// `XPATH syntax error: '~secret'`, `Duplicate entry 'secret' for key 'group_key'`.
+pub(super) const ABOUT_NAMES: &[&str] = &[
+    "1044", "1046", "1049", "1052", "1054", "1064", "1066", "1109", "1142", "1143", "1146", "1205", "1213", "1222",
+    "1227", "1241", "1242", "1305", "1356", "1370", "1584", "1630", "1792",
+];
+
 /// The meaning of a server's refusal of a login. `at` names the place, for a person.
 pub(super) fn connect_error(at: &str, error: &DatabaseError) -> ConnectError {
     let why = format!("{at} answered: {error}");

@@ -15,8 +15,7 @@ const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl LoginOperations for MysqlConnection {
     async fn prepare_changes(&self) -> Result<(), StatementError> {
-        // With an sql_mode of its own a server may take a backslash for itself, and an account's name for another.
-        self.execute("SET SESSION sql_mode = '', autocommit = 1, lock_wait_timeout = 2").await
+        self.execute("SET SESSION autocommit = 1, lock_wait_timeout = 2").await
     }
 
     async fn read_logins(&self) -> Result<LoginState, StepError> {

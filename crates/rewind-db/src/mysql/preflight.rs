@@ -107,9 +107,10 @@ impl PreflightOperations for MysqlConnection {
             .into_iter()
             .next()
             .and_then(|row| row.into_iter().nth(1).flatten());
-        let limits = self.rows("SELECT @@global.max_connections, @@global.read_only").await?;
-        let limits = limits.into_iter().next().map(|row| <[_; 2]>::try_from(row).unwrap_or_default());
-        let [most, read_only] = limits.unwrap_or_default();
+        let limits =
+            self.rows("SELECT @@global.max_connections, @@global.read_only, @@global.init_connect <> ''").await?;
+        let limits = limits.into_iter().next().map(|row| <[_; 3]>::try_from(row).unwrap_or_default());
+        let [most, read_only, init_connect] = limits.unwrap_or_default();
         let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
         let free = number(most).zip(number(used)).map(|(most, used)| most - used);
         // A routine may be seen by who can read the catalogue, and run only with the right to.
@@ -130,8 +131,11 @@ impl PreflightOperations for MysqlConnection {
             }),
             cannot_end_sessions: (kill.is_empty() || !may_run)
                 .then(|| format!("{user} may not end sessions: it has no EXECUTE on mysql.rds_kill")),
+            runs_at_login: init_connect.as_deref() == Some("1"),
             replication: rows_if_readable(self.replication().await)?,
             subscriptions: Vec::new(),
+            // Every event is seen from any database.
+            scheduler: None,
         })
     }
 

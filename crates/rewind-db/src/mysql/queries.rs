@@ -1,14 +1,16 @@
 //! Reading on MySQL: the transaction that can only read, and what the server says of itself.
 
-use super::connection::MysqlConnection;
+use super::connection::{MysqlConnection, OWN_MODE};
+use super::errors::ABOUT_NAMES;
 use super::quote::identifier;
 use super::{Variant, called, rewritten};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
-use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Row, Table};
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, QueryResult, Row, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl QueryOperations for MysqlConnection {
     async fn begin_read_only(&self, limits: QueryLimits) -> Result<(), StatementError> {
@@ -19,15 +21,23 @@ impl QueryOperations for MysqlConnection {
         };
         // MySQL waits for locks by the second.
         let lock = limits.lock.as_millis().div_ceil(1000).max(1);
-        // By session: MySQL has no settings of a transaction, and the next one sets them anew.
+        // By session: MySQL has no settings of a transaction, and the next one sets them anew. The query is written for the mode of the
+        // server.
         for sql in [
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-            &format!("SET SESSION {statement}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"),
+            &format!(
+                "SET SESSION sql_mode = DEFAULT, {statement}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"
+            ),
             "START TRANSACTION READ ONLY",
         ] {
             self.execute(sql).await?;
         }
         Ok(())
+    }
+
+    async fn end_read_only(&self) -> Result<(), StatementError> {
+        self.execute("ROLLBACK").await?;
+        self.execute(OWN_MODE).await
     }
 
     /// Queries alone. The maintenance of tables returns columns too, and a read-only transaction does not hold it back:
@@ -43,6 +53,10 @@ impl QueryOperations for MysqlConnection {
 
     async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
+    }
+
+    async fn query_examined(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
+        self.query(sql, keep, limit).await.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {

@@ -3,7 +3,7 @@
 use super::connection::MysqlConnection;
 use super::threads::{Thread, threads};
 use crate::engine::reserved;
-use crate::engine::sessions::StartingSessions;
+use crate::engine::sessions::{NAMED, StartingSessions};
 use crate::engine::{ClientSession, Connection, SessionOperations};
 use crate::error::StatementError;
 use rewind_core::StepError;
@@ -109,14 +109,18 @@ fn appliers(threads: &[Thread]) -> Option<String> {
     (count > 0).then(|| format!("{count} x replication applier: what its source sends is still written"))
 }
 
-/// The names of the first twenty events of that kind, where the scheduler is on.
+/// The names of the first events of that kind and the number of the others, where the scheduler is on.
 async fn events(connection: &MysqlConnection, kind: &str) -> Result<Option<String>, StatementError> {
     // Those in `mysql` are RDS's own and keep its statistics.
     let events = connection
         .values(&format!(
             "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \
-             WHERE {kind} AND event_schema <> 'mysql' AND @@global.event_scheduler = 'ON' ORDER BY 1 LIMIT 20"
+             WHERE {kind} AND event_schema <> 'mysql' AND @@global.event_scheduler = 'ON' ORDER BY 1"
         ))
         .await?;
-    Ok((!events.is_empty()).then(|| events.join(", ")))
+    let named = events.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    Ok(match events.len().saturating_sub(NAMED) {
+        0 => (!events.is_empty()).then_some(named),
+        more => Some(format!("{named} and {more} more")),
+    })
 }

@@ -146,6 +146,10 @@ pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Resu
     Ok((!refused.is_empty()).then(|| calls_what_it_may_not(&refused)))
 }
 
+/// The codes of errors at run time whose messages name objects, rights, locks and limits: insufficient privilege, read-only transaction, lock not
+/// available, serialization failure, deadlock, disk full, out of memory, division by zero.
+const ABOUT_NAMES: &[&str] = &["42501", "25006", "55P03", "40001", "40P01", "53100", "53200", "22012"];
+
 /// Runs what [`denial`] examined: the tree that it was shown, in which no name is looked up again.
 ///
 /// The server makes a new tree, and plans it at once, where a table was altered since. Most of that waits for the locks that the
@@ -156,10 +160,12 @@ pub(super) async fn query_examined(
     keep: usize,
     limit: Duration,
 ) -> Result<QueryResult, StatementError> {
-    match is_setting(sql) {
+    let result = match is_setting(sql) {
         true => connection.query(sql, keep, limit).await,
         false => connection.query(&format!("EXECUTE {EXAMINED}"), keep, limit).await,
-    }
+    };
+    // Only from here on a value of a row is read: what the preparation refuses are names and the text of the query itself.
+    result.map_err(|error| error.without_rows(ABOUT_NAMES))
 }
 
 /// Locks the tables, with all parts of them, against what the planner would see at once: a part that is attached, an index, statistics.

@@ -141,8 +141,19 @@ impl PreflightOperations for PostgresqlConnection {
             cannot_end_sessions: (signals != "t").then(|| {
                 format!("{user} may not end sessions: it is no member of pg_signal_backend")
             }),
+            runs_at_login: false,
             replication: self.slots().await?,
             subscriptions: self.subscriptions().await?,
+            // RDS may set the database whether or not the library is loaded. Who may not see the libraries goes by that alone.
+            scheduler: self
+                .values(
+                    "SELECT pg_catalog.current_setting('cron.database_name', true) WHERE coalesce((SELECT pg_catalog.strpos(s.setting, \
+                     'pg_cron') > 0 FROM pg_catalog.pg_settings s WHERE s.name = 'shared_preload_libraries'), true)",
+                )
+                .await?
+                .into_iter()
+                .find(|database| !database.is_empty())
+                .map(|database| format!("pg_cron, with its jobs in the database {database}")),
         })
     }
 
@@ -193,8 +204,9 @@ impl PostgresqlConnection {
     async fn subscriptions(&self) -> Result<Vec<String>, StepError> {
         rows_if_readable(
             self.values(&format!(
-                "SELECT 'subscription ' || s.subname || ' in ' || d.datname FROM pg_catalog.pg_subscription s \
-                 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 1 LIMIT {FACTS_MAX} + 1"
+                "SELECT 'subscription ' || s.subname || ' in ' || d.datname \
+                 || CASE WHEN s.subenabled THEN '' ELSE ', disabled now' END FROM pg_catalog.pg_subscription s \
+                 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid ORDER BY 1 LIMIT {FACTS_MAX} + 1"
             ))
             .await,
         )

@@ -3,7 +3,7 @@
 use super::connection::PostgresqlConnection;
 use super::quote::{literal, literals};
 use crate::engine::reserved;
-use crate::engine::sessions::StartingSessions;
+use crate::engine::sessions::{NAMED, StartingSessions};
 use crate::engine::{ClientSession, Connection, Row, SessionOperations};
 use crate::error::StatementError;
 use rewind_core::StepError;
@@ -106,16 +106,18 @@ impl SessionOperations for PostgresqlConnection {
 
     async fn unfenced_writers(&self) -> Result<Vec<String>, StatementError> {
         let mut notes = Vec::new();
-        let prepared = self
-            // Twenty are enough to find out whose they are: the notes have to fit into a report.
-            .rows("SELECT gid, owner, database FROM pg_catalog.pg_prepared_xacts ORDER BY prepared LIMIT 20")
-            .await?;
-        for row in prepared {
+        let prepared =
+            self.rows("SELECT gid, owner, database FROM pg_catalog.pg_prepared_xacts ORDER BY prepared").await?;
+        let more = prepared.len().saturating_sub(NAMED);
+        for row in prepared.into_iter().take(NAMED) {
             let [gid, owner, database] = <[_; 3]>::try_from(row).unwrap_or_default().map(Option::unwrap_or_default);
             notes.push(format!(
                 "transaction \"{gid}\" of {owner} in {database} is prepared: it holds its locks, and was neither committed \
                  nor rolled back"
             ));
+        }
+        if more > 0 {
+            notes.push(format!("{more} more transactions are prepared"));
         }
         let workers = self
             .rows(

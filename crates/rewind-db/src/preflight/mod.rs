@@ -99,6 +99,14 @@ async fn server_findings_on<C: PreflightOperations>(
             "end idle sessions, or raise max_connections, so that the recovery can log in later",
         ));
     }
+    if facts.runs_at_login {
+        // A warning: whoever may set it may change the server's parameters, and it has run by the time that it can be read.
+        findings.push(Finding::warning(
+            FindingCode::InitConnect,
+            "init_connect is set: the server runs it in the sessions of the recovery, as their login",
+            "read it, and set it to '' in the cluster's parameter group unless all of it is meant to run as the master user",
+        ));
+    }
     findings.extend(listed(
         FindingCode::Replication,
         "slots and replicas",
@@ -111,6 +119,13 @@ async fn server_findings_on<C: PreflightOperations>(
         &facts.subscriptions,
         "the recovery holds them on the restored cluster, because a publisher sends each change once: set them up anew there",
     ));
+    findings.extend(facts.scheduler.map(|scheduler| {
+        Finding::warning(
+            FindingCode::ScheduledJobs,
+            format!("the source has {scheduler}"),
+            "the recovery holds the jobs of the target time on the restored cluster, also those that are not scheduled any more",
+        )
+    }));
     findings.extend(connection.invalid_databases().await?.iter().map(|database| {
         Finding::warning(
             FindingCode::InvalidDatabase,

@@ -1,15 +1,19 @@
 //! The request for approval, in chat and by mail.
 
 use super::proposal::proposal;
+use super::report::Values;
 use crate::document::Document;
 use jiff::Timestamp;
 use rewind_core::{Proposal, Recovery};
 
-/// Formats a request for approval: the proposal, its hash, and the time until which a person may decide.
+/// Formats a request for approval, for chat and mail: the proposal without the values of checks, its hash, and the time until which a person may decide.
 pub fn approval_request(id: &str, proposed: &Proposal, hash: &str, expires_at: Timestamp) -> Document {
     let mut document = Document::new();
     document.heading(format!("{id} waits for a decision until {expires_at}"));
-    document.extend(proposal(proposed));
+    document.extend(proposal(proposed, Values::Hidden));
+    if proposed.report.as_ref().is_some_and(|report| !report.checks.is_empty()) {
+        document.field("values", format!("what the checks found: rewind status {id}, at a terminal"));
+    }
     document.field("hash", hash);
     document
 }

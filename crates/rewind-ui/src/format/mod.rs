@@ -17,6 +17,6 @@ pub use outcome::outcome;
 pub use plan::{plan, start_of};
 pub use proposal::{decision_basis, proposal};
 pub use recovery::{recoveries, recovery};
-pub use report::report;
+pub use report::{Values, report};
 pub use undo::undo;
 pub use window::window;

@@ -36,7 +36,8 @@ pub fn decided(id: &str, approved: bool, by: &str, hash: &str) -> Document {
     document.field("hash", hash);
     if approved {
         // ConfirmApproval may still refuse it: the notice must not promise what is not certain.
-        document.plain("It goes on if cluster, records and report are unchanged since they were shown.");
+        document.plain("It counts if cluster, records and report are unchanged since they were shown, and if two people have agreed where the \
+             deployment wants that.");
     }
     document
 }

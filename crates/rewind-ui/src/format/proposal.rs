@@ -1,19 +1,19 @@
 //! The proposal that a person decides on.
 
 use super::plan::plan;
-use super::report::report;
+use super::report::{Values, report};
 use crate::document::Document;
 use rewind_core::{Difference, Plan, Proposal, Restored, format_duration};
 
 /// Formats a proposal: the plan, and everything else that the decision is based on.
-pub fn proposal(proposal: &Proposal) -> Document {
+pub fn proposal(proposal: &Proposal, values: Values) -> Document {
     let mut document = plan(&proposal.plan);
-    document.extend(decision_basis(proposal));
+    document.extend(decision_basis(proposal, values));
     document
 }
 
 /// Formats a proposal without its plan, for whoever has just been shown the plan.
-pub fn decision_basis(proposal: &Proposal) -> Document {
+pub fn decision_basis(proposal: &Proposal, values: Values) -> Document {
     let mut document = Document::new();
     if let Some(restored) = &proposal.restored {
         document.extend(restored_cluster(restored));
@@ -22,7 +22,7 @@ pub fn decision_basis(proposal: &Proposal) -> Document {
         document.plain("Nothing has been changed yet.");
     }
     if let Some(found) = &proposal.report {
-        document.extend(report(found));
+        document.extend(report(found, values));
     }
     document.extend(differences(&proposal.all_differences()));
     match &proposal.restored {

@@ -37,6 +37,9 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
         document.field("asked", with_age(approval.requested_at, now));
         document.field("decide until", approval.expires_at);
         document.field("hash", &approval.hash);
+        if let Some(why) = &approval.last_refused {
+            document.warning(format!("the last approval was not enough: {why}"));
+        }
     }
     if let Some(decision) = &recovery.decision {
         document.field("decision", decided(decision));
@@ -126,6 +129,7 @@ mod tests {
                 hash: "3fa9c1d20b7e".into(),
                 requested_at: time("2026-11-23T10:40:00Z"),
                 expires_at: time("2026-11-23T11:40:00Z"),
+                last_refused: None,
             }),
             ..recovery_record(&plan())
         }

@@ -3,8 +3,17 @@
 use crate::document::Document;
 use rewind_core::Report;
 
+/// The readers of a report, as far as they decide on the values that checks found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// For whoever has read the execution's history with rights of their own: at a terminal.
+    Shown,
+    /// For everybody else: mail and chat have more readers than the data.
+    Hidden,
+}
+
 /// Formats a report: its checks, the rows of the tables that they read, its notes, and the login that was used.
-pub fn report(report: &Report) -> Document {
+pub fn report(report: &Report, values: Values) -> Document {
     let mut document = Document::new();
     // A report without checks has `passed: true`: to say "all passed" of it would be taken for a proof.
     let verdict = match report.checks.len() {
@@ -14,10 +23,14 @@ pub fn report(report: &Report) -> Document {
     };
     document.heading(format!("The rewound data ({verdict}):"));
     for check in &report.checks {
+        let shown = match values {
+            Values::Shown => check.with_values().to_string(),
+            Values::Hidden => check.to_string(),
+        };
         if check.passed {
-            document.good(check.to_string());
+            document.good(shown);
         } else {
-            document.warning(check.to_string());
+            document.warning(shown);
         }
     }
     for table in &report.tables {
@@ -38,7 +51,7 @@ mod tests {
     #[test]
     fn where_no_check_was_given_the_report_does_not_claim_that_all_have_passed() {
         let login = Login { user: "postgres".into(), secret_version: "AWSCURRENT".into(), tls: Tls::Encrypted };
-        let text = report(&Report::new(login, Vec::new(), Vec::new(), Vec::new())).to_string();
+        let text = report(&Report::new(login, Vec::new(), Vec::new(), Vec::new()), Values::Hidden).to_string();
         assert!(text.contains("no check was given") && !text.contains("passed"), "{text}");
         assert!(text.contains("postgres, secret version AWSCURRENT, TLS without a verified certificate"), "{text}");
     }

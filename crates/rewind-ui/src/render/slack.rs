@@ -42,11 +42,33 @@ pub fn mrkdwn(line: &Line) -> String {
     }
 }
 
-/// Escapes the three characters that Slack reads as its own, and takes names of emoji apart.
-// Unescaped, a comment or a check's name that somebody chose could call `<!channel>`, hide a link behind another text, or show the
-// mark of a check that passed.
+/// Escapes the three characters that Slack reads as its own, and takes names of emoji and marks of style apart.
+// Unescaped, a comment or a check's name that somebody chose could call `<!channel>`, hide a link behind another text, show the
+// mark of a check that passed, look like a heading, or leave the letters of one width that a list is shown in.
 pub fn escape(text: &str) -> String {
-    without_emoji(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    without_styles(&without_emoji(text)).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Puts a character without width behind each mark that could begin bold, italic or struck, and between two that could end a block of
+/// code. Within a word, and before a blank, a mark begins nothing: names such as `public.order_items` and `count(*)` stay as people copy
+/// them.
+fn without_styles(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        written.push(character);
+        let is_apart = match (character, rest.peek()) {
+            ('`', Some('`')) => true,
+            ('*' | '_' | '~', Some(next)) => {
+                !before.is_alphanumeric() && !next.is_whitespace() && !matches!(next, ')' | ',' | ';')
+            }
+            _ => false,
+        };
+        written.extend(is_apart.then_some('\u{2060}'));
+        before = character;
+    }
+    written
 }
 
 /// Puts a character without width behind the first colon of `:name:`. An ARN stays as it is: people copy it.
@@ -78,6 +100,16 @@ fn without_emoji(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_of_style_are_taken_apart_and_names_stay() {
+        assert_eq!(escape("*all checks passed*"), "*\u{2060}all checks passed*");
+        assert_eq!(escape("```"), "`\u{2060}`\u{2060}`");
+        assert_eq!(escape("(_x_) ~y~"), "(_\u{2060}x_) ~\u{2060}y~");
+        for same in ["public.order_items", "count(*) from t", "a * b", "_", "2*3", "give `checkTimeout`"] {
+            assert_eq!(escape(same), same);
+        }
+    }
 
     #[test]
     fn names_of_emoji_are_taken_apart_and_everything_else_stays() {

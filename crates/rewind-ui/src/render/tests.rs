@@ -2,7 +2,7 @@
 
 use super::{plain, slack, terminal};
 use crate::document::Document;
-use crate::format;
+use crate::format::{self, Values};
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, restored, safety_clone, time};
 use rewind_core::{
     Check, CheckResult, Difference, Expectation, HeldJob, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered,
@@ -85,8 +85,8 @@ fn documents() -> Vec<Document> {
         ..recovered()
     };
     vec![
-        format::proposal(&proposal()),
-        format::proposal(&in_place()),
+        format::proposal(&proposal(), Values::Shown),
+        format::proposal(&in_place(), Values::Shown),
         format::approval_mail(&recovery(), &proposal(), time("2026-11-23T11:40:00Z")).1,
         format::outcome(&Outcome::Recovered(Box::new(recovered()))),
         format::outcome(&Outcome::Recovered(Box::new(in_place_outcome))),
@@ -140,8 +140,29 @@ fn jobs_that_are_held_are_named_with_the_command_that_releases_them_and_the_rest
 }
 
 #[test]
+fn chat_and_mail_name_the_checks_and_the_command_that_shows_their_values() {
+    let mut asked = proposal();
+    for check in asked.report.iter_mut().flat_map(|report| &mut report.checks) {
+        (check.found, check.source) = (Some("canary".to_owned()), Some("canary".to_owned()));
+    }
+    let at = time("2026-11-23T11:40:00Z");
+    for document in [
+        format::approval_mail(&recovery(), &asked, at).1,
+        format::approval_request("r-1", &asked, &asked.hash(), at),
+        format::proposal(&asked, Values::Hidden),
+    ] {
+        let text = plain(&document);
+        assert!(!text.contains("canary") && text.contains("check \"rows are back\" in shop passed"), "{text}");
+    }
+    let text = plain(&format::approval_request("r-1", &asked, &asked.hash(), at));
+    assert!(text.contains("what the checks found: rewind status r-1"), "{text}");
+    let shown = plain(&format::proposal(&asked, Values::Shown));
+    assert_eq!(shown.matches("found canary").count(), 2, "{shown}");
+}
+
+#[test]
 fn a_difference_that_the_restore_found_is_listed_once() {
-    let text = plain(&format::proposal(&proposal()));
+    let text = plain(&format::proposal(&proposal(), Values::Shown));
     assert_eq!(text.matches("log exports").count(), 1, "{text}");
     assert_eq!(text.matches("custom endpoints").count(), 1, "{text}");
 }
@@ -177,14 +198,14 @@ If you reject:
 
 #[test]
 fn a_proposal_as_plain_text() {
-    assert_eq!(plain(&format::proposal(&proposal())), PLAIN);
-    assert_eq!(terminal(&format::proposal(&proposal()), false, None), PLAIN);
+    assert_eq!(plain(&format::proposal(&proposal(), Values::Shown)), PLAIN);
+    assert_eq!(terminal(&format::proposal(&proposal(), Values::Shown), false, None), PLAIN);
 }
 
 #[test]
 fn a_proposal_in_place_as_plain_text() {
     assert_eq!(
-        plain(&format::proposal(&in_place())),
+        plain(&format::proposal(&in_place(), Values::Shown)),
         "\
 The plan: orders back to 2026-11-23T10:30:00Z
   1. backtrack orders
@@ -202,7 +223,7 @@ If you reject:
 
 #[test]
 fn a_proposal_on_a_terminal_is_the_plain_text_with_styles() {
-    let text = terminal(&format::proposal(&proposal()), true, None);
+    let text = terminal(&format::proposal(&proposal(), Values::Shown), true, None);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "\u{1b}[1mThe plan: orders back to 2026-11-23T10:30:00Z\u{1b}[0m");
     assert_eq!(lines[1], "  \u{1b}[2m1.\u{1b}[0m restore orders");
@@ -220,7 +241,7 @@ fn a_proposal_on_a_terminal_is_the_plain_text_with_styles() {
 #[test]
 fn a_proposal_in_slack() {
     assert_eq!(
-        slack::sections(&format::proposal(&proposal())).join("\n"),
+        slack::sections(&format::proposal(&proposal(), Values::Hidden)).join("\n"),
         "\
 *The plan: orders back to 2026-11-23T10:30:00Z*
 1. restore orders
@@ -233,8 +254,8 @@ restored cluster: orders-r
 rewound to: 2026-11-23T10:30:00Z
 writer: orders-r.cluster-x.us-east-1.rds.amazonaws.com
 *The rewound data (NOT all checks passed):*
-:white_check_mark: check \"rows are back\" in shop passed: expected 2, found 2; the source has 0
-:warning: check \"a &lt; b &amp; c\" in shop failed: expected 2, found 3
+:white_check_mark: check \"rows are back\" in shop passed
+:warning: check \"a &lt; b &amp; c\" in shop failed
 • public.orders in shop: 2 rows, 0 on the source
 :warning: old can only be dropped
 login: postgres, secret version AWSCURRENT, TLS with a verified certificate

@@ -1,6 +1,6 @@
 //! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
 
-use crate::tests::{LENIENT, Vault, Zone, cname, everything, zone};
+use crate::tests::{Vault, Zone, cname, everything, policy, zone};
 use crate::{Input, ValidateWindow};
 use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::FakeRds;
@@ -43,7 +43,7 @@ fn resumed() -> Value {
     });
     json!({
         "id": "earlier", "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true,
-        "fence": "none", "restoredFence": "none", "watchEnded": false,
+        "fence": "none", "restoredFence": "none", "noneSent": false,
         "asked": { "cluster": null, "to": null, "newCluster": null, "strategy": null },
     })
 }
@@ -65,7 +65,7 @@ async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, Ste
         clock,
         fence_groups,
         allowed: everything(),
-        policy: LENIENT,
+        policy: policy(),
     };
     let request = json!({
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
@@ -146,8 +146,9 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         (ended("NeedsOperator", "lifted", "up"), "clients may have written to it"),
         (ended("NeedsOperator", "up", "none"), "may be fenced still"),
         (ended("Running", "up", "none"), "may be fenced still"),
-        (with(ended("Running", "up", "none"), "/watchEnded", json!(true)), "may be fenced still"),
-        (ended("Running", "lifted", "none"), "was lifted by hand"),
+        (with(ended("Running", "up", "none"), "/noneSent", json!(true)), "may be fenced still"),
+        (ended("Running", "lifted", "none"), "earlier had sent the records to be moved to orders-r"),
+        (ended("NeedsOperator", "lifted", "none"), "earlier had sent the records to be moved to orders-r"),
     ] {
         let error = validate(&kept(), zone(), resumed).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest, "{error}");
@@ -168,7 +169,9 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         ended("NeedsOperator", "none", "none"),
         ended("Running", "none", "none"),
         // Its end could not be recorded.
-        with(ended("Running", "lifted", "none"), "/watchEnded", json!(true)),
+        with(ended("Running", "lifted", "none"), "/noneSent", json!(true)),
+        // Fencing the source failed, and a person lifted what there was of it.
+        with(ended("NeedsOperator", "lifted", "none"), "/noneSent", json!(true)),
         // Somebody saw that no client remembers the restored cluster, and lifted its fence.
         ended("RolledBack", "lifted", "lifted"),
     ] {

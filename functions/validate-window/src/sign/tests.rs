@@ -2,9 +2,11 @@
 
 use super::*;
 use rewind_aws::AwsResult;
+use rewind_aws::chat::ChatAct;
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_client::fake::{FakeAws, MACHINE};
-use rewind_core::{JsonDigest, Recovery};
+use rewind_core::{JsonDigest, People, Recovery, TwoPeople};
+use std::str::FromStr;
 
 struct Planner;
 
@@ -25,8 +27,41 @@ impl SignPlans for Key {
     }
 }
 
-fn signing(aws: &FakeAws) -> Signing<Planner, FakeAws, FakeAws, Key> {
-    Signing { step: Planner, executions: aws.clone(), recoveries: aws.clone(), key: Key }
+/// The table with what people did in chat.
+struct Acts(Vec<ChatAct>);
+
+impl ReadActs for Acts {
+    async fn acts(&self, kind: ActKind, _: &str) -> AwsResult<Vec<ChatAct>> {
+        assert_eq!(kind, ActKind::Requested);
+        Ok(self.0.clone())
+    }
+}
+
+/// STS, where a proof names its signer and the act that it is for.
+struct Sts;
+
+impl VerifyCallers for Sts {
+    async fn caller(&self, proof: &CallerProof, act: &str) -> AwsResult<Option<String>> {
+        if proof.0.contains_key("down") {
+            return Err(StepError::new(ErrorName::Unavailable, "not now"));
+        }
+        Ok(proof.0.get("arn").filter(|_| proof.0.get("act").is_some_and(|signed| signed == act)).cloned())
+    }
+}
+
+type Signer = Signing<Planner, FakeAws, FakeAws, Key, Acts, Sts>;
+
+fn signing(aws: &FakeAws) -> Signer {
+    let people = People::from_str("ann=U1|arn:aws:iam::1:user/ann,ben=U2,cleo=U3").unwrap();
+    Signing {
+        step: Planner,
+        executions: aws.clone(),
+        recoveries: aws.clone(),
+        key: Key,
+        acts: Acts(Vec::new()),
+        callers: Sts,
+        agreeing: Agreeing { two_people: TwoPeople::Always, people },
+    }
 }
 
 /// The payload for the execution `r-1`, which was started with `asked`.
@@ -90,7 +125,7 @@ fn resumed(id: &str) -> Resumed {
     let plan = json!(plan());
     serde_json::from_value(json!({
         "id": id, "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true, "fence": "none",
-        "restoredFence": "none", "watchEnded": false, "asked": {},
+        "restoredFence": "none", "noneSent": false, "asked": {},
     }))
     .unwrap()
 }
@@ -126,4 +161,107 @@ async fn a_request_that_resumes_is_signed_only_as_the_record_of_the_earlier_one_
     assert!(signing(&aws).run(other).await.is_err(), "another plan");
     input.resumed.as_mut().unwrap().id = "r-2".to_owned();
     assert!(signing(&aws).run(input).await.is_err(), "another recovery");
+}
+
+fn slack(user: &str) -> Identity {
+    Identity::Slack { team: "T1".to_owned(), user: user.to_owned() }
+}
+
+fn aws_identity(arn: &str) -> Identity {
+    Identity::Aws { arn: arn.to_owned() }
+}
+
+/// Plans the recovery `r-1`, which was started with `asked`, and with more in the execution's input.
+async fn planned(signer: Signer, asked: &Value, more: &Value) -> Plan {
+    let aws = signer.executions.clone();
+    let input = running(&aws, asked);
+    let mut whole = asked.clone();
+    whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    aws.state().executions.get_mut(&input.recovery.execution_arn).unwrap().input = whole;
+    signer.run(input).await.unwrap()
+}
+
+#[tokio::test]
+async fn whoever_starts_by_whatever_way_is_in_the_plan_and_nobody_else_can_be_put_there() {
+    let asked = json!({ "cluster": "orders", "to": "latest" });
+    let act = |user: &str, asked: &Value| ChatAct { team: "T1".into(), user: user.into(), of: request_digest(asked) };
+    let ann = "arn:aws:iam::1:user/ann";
+    let proof = |id: &str, asked: &Value| json!({ "startedBy": { "arn": ann, "act": start_act(id, asked) } });
+    let other = json!({ "cluster": "billing", "to": "latest" });
+    for (name, acts, more, expected) in [
+        ("chat", vec![act("U1", &asked)], json!({}), vec![slack("U1")]),
+        ("chat, twice", vec![act("U1", &asked), act("U2", &asked)], json!({}), vec![slack("U1"), slack("U2")]),
+        ("a terminal", vec![], proof("r-1", &asked), vec![aws_identity(ann)]),
+        ("a console, an event or an alarm", vec![], json!({}), vec![Identity::Unknown]),
+        // Ben asked for something else under the name that was then used.
+        ("somebody's other request in chat", vec![act("U2", &other)], json!({}), vec![Identity::Unknown]),
+        ("a proof of another recovery", vec![], proof("r-2", &asked), vec![Identity::Unknown]),
+        ("a proof of another request", vec![], proof("r-1", &other), vec![Identity::Unknown]),
+        ("a claim", vec![], json!({ "startedBy": [{ "kind": "aws", "arn": ann }] }), vec![Identity::Unknown]),
+        ("a name", vec![], json!({ "startedBy": "ann" }), vec![Identity::Unknown]),
+    ] {
+        let signer = Signer { acts: Acts(acts), ..signing(&FakeAws::default()) };
+        let plan = planned(signer, &asked, &more).await;
+        assert_eq!(plan.started_by, expected, "{name}");
+        let warning = plan.warnings.last().unwrap();
+        let is_unknown = warning.contains("two people of the parameter People have to approve it");
+        assert_eq!(
+            (is_unknown, warning.contains("TwoPeople")),
+            (expected == [Identity::Unknown], true),
+            "{name}: {warning}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_started_what_is_resumed_has_started_what_resumes_it() {
+    for (before, expected) in [
+        (vec![slack("U2")], vec![slack("U1"), slack("U2")]),
+        (vec![slack("U1")], vec![slack("U1")]),
+        // By an earlier version.
+        (vec![], vec![slack("U1"), Identity::Unknown]),
+    ] {
+        let aws = FakeAws::default();
+        let earlier = Plan { started_by: before, ..plan() };
+        let record = RecoveryRecord { id: "r-0".to_owned(), ..recovery_record(&earlier) };
+        let asked = json!({ "resume": "r-0" });
+        let mut input = running(&aws, &asked);
+        input.request = merge(&record, &asked);
+        input.resumed = Some(resumed("r-0"));
+        aws.state().records.insert("r-0".to_owned(), record);
+        let act = ChatAct { team: "T1".into(), user: "U1".into(), of: request_digest(&asked) };
+        let signer = Signer { acts: Acts(vec![act]), ..signing(&aws) };
+        assert_eq!(signer.run(input).await.unwrap().started_by, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_could_approve_is_refused_before_anything_is_changed() {
+    let of = |rule, people: &str| {
+        let agreeing = Agreeing { two_people: rule, people: people.parse().unwrap() };
+        Signer { agreeing, ..signing(&FakeAws::default()) }
+    };
+    for people in ["", "ann=U1"] {
+        let signer = of(TwoPeople::Always, people);
+        let input = running(&signer.executions, &json!({ "cluster": "orders" }));
+        let refused = signer.run(input).await.unwrap_err().to_string();
+        assert!(refused.contains("parameter People") && refused.contains("TwoPeople to known"), "{refused}");
+    }
+    for rule in [TwoPeople::Known, TwoPeople::Chat, TwoPeople::Off] {
+        let plan = planned(of(rule, ""), &json!({ "cluster": "orders" }), &json!({})).await;
+        assert_eq!((plan.started_by, plan.warnings), (vec![Identity::Unknown], vec![]));
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_of_sts_a_start_is_tried_again_unless_nobody_is_compared() {
+    let asked = json!({ "cluster": "orders", "startedBy": { "down": "" } });
+    for (rule, waits) in [(TwoPeople::Always, true), (TwoPeople::Off, false)] {
+        let mut signer = signing(&FakeAws::default());
+        signer.agreeing.two_people = rule;
+        let mut input = running(&signer.executions, &asked);
+        input.request = json!({ "cluster": "orders" });
+        let result = signer.run(input).await;
+        assert_eq!(result.is_err_and(|error| error.name == ErrorName::Unavailable), waits, "{rule:?}");
+    }
 }
