@@ -1,7 +1,7 @@
 //! The arguments of the command line: those that chat has too, and those that only a terminal needs.
 
 use crate::exit::CODES;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rewind_ui::{DecisionArgs, ListArgs, RequestArgs, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 use std::path::PathBuf;
@@ -24,6 +24,12 @@ pub(crate) struct Options {
     /// Write one JSON document to standard output, and nothing else there
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Show every state of an execution and every failed attempt in full
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// The stack, by its name; without it and without STATE_MACHINE_ARN, the only stack of aurora-rewind in this account and Region
+    #[arg(long, global = true, value_name = "NAME", env = "REWIND_STACK", help_heading = "Stack")]
+    pub(crate) stack: Option<String>,
     /// The state machine of recoveries, as the stack's outputs have it
     #[arg(long, global = true, value_name = "ARN", env = "STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) state_machine_arn: Option<String>,
@@ -36,7 +42,7 @@ pub(crate) struct Options {
     /// The table of recoveries; otherwise the one that the state machine writes to
     #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Stack")]
     pub(crate) table: Option<String>,
-    /// The profile of your AWS configuration; otherwise AWS_PROFILE
+    /// The profile of your AWS configuration, also beside keys in the environment; otherwise AWS_PROFILE
     #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) profile: Option<String>,
     /// The AWS Region; otherwise AWS_REGION, or the profile's
@@ -67,11 +73,26 @@ pub(crate) enum Command {
     Cancel(UndoOptions),
     /// Show how far back a cluster can go, or set it
     Window(WindowArgs),
+    /// Write the words that a shell completes
+    #[command(hide = true)]
+    Complete {
+        /// The kind of words
+        words: Words,
+    },
     /// Write completions for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Words that a shell completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Words {
+    /// The ids of the latest recoveries.
+    Ids,
+    /// Their clusters.
+    Clusters,
 }
 
 /// A request, in arguments or in a file.
@@ -159,8 +180,8 @@ mod tests {
         };
         // A shell completes words, chat does not. Every other command has to be in both: people who have only a phone
         // at night need each of them.
-        for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| *verb != "completions")
-        {
+        let own = ["completions", "complete"];
+        for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| !own.contains(verb)) {
             assert!(chat.contains(&format!("\n  {verb} ")), "chat has no {verb}:\n{chat}");
         }
     }

@@ -6,6 +6,7 @@ use rewind_aws::Aws;
 use rewind_aws::executions::{Executions, StepFunctions};
 use rewind_aws::invoke::Lambda;
 use rewind_aws::recoveries::RecoveryTable;
+use rewind_aws::stacks::{self, CloudFormation};
 use rewind_client::{Deployment, RecoveryClient};
 
 /// The client of recoveries on AWS.
@@ -13,27 +14,78 @@ pub(crate) type AwsClient = RecoveryClient<StepFunctions, RecoveryTable, Lambda>
 
 /// Makes the client that the options ask for.
 pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failure> {
-    let missing = "it is not known which state machine: set STATE_MACHINE_ARN, or give --state-machine-arn, as the stack's \
-                   outputs have it; for the local stack: set -a; . .local/stack.env; set +a";
-    let state_machine = options.state_machine_arn.clone().ok_or_else(|| Failure::Usage(missing.to_owned()))?;
     let aws = Aws::from_chain(options.profile.as_deref(), options.region.as_deref()).await?;
+    let stack = match (&options.stack, &options.state_machine_arn) {
+        (None, Some(state_machine)) => Stack {
+            state_machine: state_machine.clone(),
+            undo_state_machine: options.undo_state_machine_arn.clone(),
+            set_window_function: options.set_window_function.clone(),
+            table: options.table.clone(),
+        },
+        (name, _) => find_stack(&CloudFormation::new(&aws), name.as_deref()).await?,
+    };
     let executions = StepFunctions::new(&aws);
-    let table = match &options.table {
-        Some(table) => table.clone(),
-        None => table_of(&executions, &state_machine).await?,
+    let table = match stack.table {
+        Some(table) => table,
+        None => table_of(&executions, &stack.state_machine).await?,
     };
     let client = RecoveryClient {
         executions,
         recoveries: RecoveryTable::new(&aws, table),
         functions: Lambda::new(&aws),
         deployment: Deployment {
-            state_machine,
-            undo_state_machine: options.undo_state_machine_arn.clone(),
-            set_window_function: options.set_window_function.clone(),
+            state_machine: stack.state_machine,
+            undo_state_machine: stack.undo_state_machine,
+            set_window_function: stack.set_window_function,
         },
     };
     Ok((aws, client))
 }
+
+/// The resources of a stack that the command uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stack {
+    state_machine: String,
+    undo_state_machine: Option<String>,
+    set_window_function: Option<String>,
+    table: Option<String>,
+}
+
+/// Finds the stack of that name, or the only one of aurora-rewind.
+async fn find_stack(stacks: &CloudFormation, name: Option<&str>) -> Result<Stack, Failure> {
+    let by_hand = "give --stack, or set STATE_MACHINE_ARN, as the stack's outputs have it; for the local stack: set -a; \
+                   . .local/stack.env; set +a";
+    let found = stacks
+        .stacks(name)
+        .await
+        .map_err(|error| Failure::Error(format!("it is not known which stack: {error}; next step: {by_hand}")))?;
+    chosen(found, name).map_err(|why| Failure::Usage(format!("{why}; next step: {by_hand}")))
+}
+
+/// Chooses among stacks: the one that was asked for, or the only one of aurora-rewind.
+fn chosen(found: Vec<stacks::Stack>, name: Option<&str>) -> Result<Stack, String> {
+    let mut of_rewind: Vec<stacks::Stack> =
+        found.into_iter().filter(|stack| OUTPUTS.iter().all(|output| stack.outputs.contains_key(*output))).collect();
+    let stack = of_rewind.pop().ok_or_else(|| match name {
+        Some(name) => format!("there is no stack {name} of aurora-rewind in this account and Region"),
+        None => "there is no stack of aurora-rewind in this account and Region".to_owned(),
+    })?;
+    // Nothing tells which one is meant, and in the wrong one the recoveries of others would be decided on.
+    if !of_rewind.is_empty() {
+        let names: Vec<&str> = of_rewind.iter().chain([&stack]).map(|stack| stack.name.as_str()).collect();
+        return Err(format!("there are several stacks of aurora-rewind: {}", names.join(", ")));
+    }
+    let output = |key: &str| stack.outputs.get(key).cloned();
+    Ok(Stack {
+        state_machine: output("StateMachineArn").unwrap_or_default(),
+        undo_state_machine: output("UndoStateMachineArn"),
+        set_window_function: output("SetWindowFunctionName"),
+        table: output("TableName"),
+    })
+}
+
+/// The outputs that no other stack has together.
+const OUTPUTS: [&str; 3] = ["StateMachineArn", "UndoStateMachineArn", "TableName"];
 
 /// Finds the table that a state machine records its recoveries in.
 // Its definition names the table, so nobody has to configure it: a table of another stack would hold other recoveries.
@@ -53,4 +105,28 @@ pub(crate) async fn caller_name(aws: &Aws) -> Result<String, Failure> {
     // A team may share one role session, and the login of a laptop proves nothing: the record gets both.
     let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()));
     Ok(login.map_or_else(|| caller.clone(), |login| format!("{login} ({caller})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(name: &str, outputs: &[&str]) -> stacks::Stack {
+        let outputs = outputs.iter().map(|key| ((*key).to_owned(), format!("{name}'s {key}"))).collect();
+        stacks::Stack { name: name.to_owned(), outputs }
+    }
+
+    #[test]
+    fn the_only_stack_of_aurora_rewind_is_found_among_others() {
+        let all = [&OUTPUTS[..], &["SetWindowFunctionName"]].concat();
+        let other = stack("network", &["StateMachineArn"]);
+        let found = chosen(vec![other.clone(), stack("rewind", &all)], None).unwrap();
+        assert_eq!(found.state_machine, "rewind's StateMachineArn");
+        assert_eq!(found.table.as_deref(), Some("rewind's TableName"));
+        assert_eq!(found.set_window_function.as_deref(), Some("rewind's SetWindowFunctionName"));
+        assert!(chosen(vec![other], None).unwrap_err().contains("no stack of aurora-rewind"));
+        assert!(chosen(Vec::new(), Some("mine")).unwrap_err().contains("no stack mine"));
+        let two = chosen(vec![stack("one", &all), stack("two", &all)], None).unwrap_err();
+        assert!(two.contains("one, two"), "{two}");
+    }
 }

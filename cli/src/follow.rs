@@ -3,7 +3,7 @@
 
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
-use crate::output::{Output, for_stderr};
+use crate::output::{Output, for_stderr, width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
@@ -13,7 +13,7 @@ use rewind_core::{
     printable_lines,
 };
 use rewind_ui::format::Values;
-use rewind_ui::{format, progress};
+use rewind_ui::{Steps, format, is_plumbing, progress, render};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -92,6 +92,12 @@ fn is_tolerable(failing_since: Option<Timestamp>) -> bool {
 struct CurrentState {
     name: String,
     since: Timestamp,
+    /// The number of the step and of the last one, where it is a step of the plan.
+    number: Option<(usize, usize)>,
+    /// The status that was shown last.
+    status: Option<String>,
+    /// The error that was shown last.
+    error: Option<String>,
 }
 
 /// The terminal that a recovery is shown on.
@@ -101,20 +107,28 @@ struct Screen {
     bar: ProgressBar,
     began: Timestamp,
     current: Option<CurrentState>,
+    steps: Option<Steps>,
+    /// The columns of the terminal; none in a pipe.
+    width: Option<usize>,
 }
+
+/// The most characters of a failed attempt's cause.
+const CAUSE_MAX: usize = 120;
 
 impl Screen {
     fn new(output: Output, id: &str) -> Self {
         // indicatif hides it where standard error is no terminal: there the lines of the states that ended remain.
         let target = if output.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {wide_msg}") {
+        // A line of its own for what a tired person asks first; a narrow terminal would cut it off behind the rest.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {wide_msg}\n  {prefix}") {
             bar.set_style(style);
         }
         // It moves between two polls too: a screen that stands still looks like a command that hangs.
         bar.enable_steady_tick(Duration::from_millis(120));
         bar.set_message("the execution starts");
-        Self { output, id: id.to_owned(), bar, began: SystemClock.now(), current: None }
+        let width = width(&console::Term::stderr());
+        Self { output, id: id.to_owned(), bar, began: SystemClock.now(), current: None, steps: None, width }
     }
 
     fn poll(&self) -> Duration {
@@ -126,7 +140,7 @@ impl Screen {
         match event {
             ProgressEvent::StateEntered { state, at } => self.entered(state, at),
             ProgressEvent::StateExited { state, at, output, .. } => self.exited(&state, at, &output),
-            ProgressEvent::AttemptFailed { error, cause } => self.note(&format!("{error}: {cause}")),
+            ProgressEvent::AttemptFailed { error, cause } => self.attempt_failed(error, &cause),
             ProgressEvent::Ended { ending, execution } => {
                 self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
                 self.bar.finish_and_clear();
@@ -144,32 +158,56 @@ impl Screen {
     /// Shows that a state began.
     // A Choice or a Pass takes no time and is not shown. A state that is entered again, as each slice of a wait is, goes on.
     fn entered(&mut self, state: String, at: Timestamp) {
-        let Some(sentence) = progress(&state) else { return };
+        let is_shown = self.output.is_verbose() || !is_plumbing(&state);
+        let Some(sentence) = progress(&state).filter(|_| is_shown) else { return };
         if self.current.as_ref().is_some_and(|current| current.name == state) {
             return;
         }
         self.finished(at);
-        self.bar.set_message(format!("{state}: {sentence}"));
+        let number = self.steps.as_mut().and_then(|steps| steps.enter(&state));
+        // From the state's beginning, and not from that of this command, which may be an hour younger.
+        self.bar.set_elapsed(SystemClock.now().duration_since(at).unsigned_abs());
+        self.bar.set_message(format!("{}{state}: {sentence}", step_of(number)));
+        let moved = self.steps.as_ref().is_none_or(|steps| !steps.has_moved_nothing());
+        self.bar.set_prefix(if moved { GOES_ON } else { NOTHING_MOVED });
         if state == "RequestApproval" {
             self.line(&printable(&format!("{} waits for a decision: rewind approve {}", self.id, self.id)));
         }
-        self.current = Some(CurrentState { name: state, since: at });
+        self.current = Some(CurrentState { name: state, since: at, number, status: None, error: None });
     }
 
     /// Shows how long the present state took, and that it is over.
     fn finished(&mut self, at: Timestamp) {
-        if let Some(CurrentState { name, since }) = self.current.take() {
+        if let Some(CurrentState { name, since, number, .. }) = self.current.take() {
             let seconds = at.duration_since(since).as_secs_f64();
-            self.line(&format!("{seconds:>7.1} s  {name:<18} {}", progress(&name).unwrap_or_default()));
+            let number = number.map(|(step, last)| format!("{step}/{last}")).unwrap_or_default();
+            let lead = format!("{seconds:>7.1} s  {number:>5}  ");
+            let text = format!("{name:<18} {}", progress(&name).unwrap_or_default());
+            let parts = render::broken(&text, self.width, lead.chars().count(), lead.chars().count());
+            let indent = " ".repeat(lead.chars().count());
+            self.line(&format!("{lead}{}", parts.join(&format!("\n{indent}"))));
         }
+    }
+
+    /// Shows the first of the same failures of a state. The state machine tries again, and the end says what came of it.
+    fn attempt_failed(&mut self, error: String, cause: &str) {
+        if self.output.is_verbose() {
+            return self.note(&format!("{error}: {cause}"));
+        }
+        let Some(current) = &mut self.current else { return self.note(&format!("{error}: {}", short(cause))) };
+        if current.error.as_ref() == Some(&error) {
+            return;
+        }
+        let text = format!("{}: {error}: {}", current.name, short(cause));
+        current.error = Some(error);
+        self.note(&text);
     }
 
     fn exited(&mut self, state: &str, at: Timestamp, output: &Value) {
         let status = output.get("status").and_then(Value::as_str);
         if let (Some(status), Some(false)) = (status, output.get("done").and_then(Value::as_bool)) {
             // The state machine calls it again until it is done: that is shown as one wait.
-            let waiting = format!("{state}: {}: {status}", progress(state).unwrap_or_default());
-            self.bar.set_message(printable(&waiting));
+            self.waiting(state, status);
             return;
         }
         if self.current.as_ref().is_some_and(|current| current.name == state) {
@@ -177,10 +215,14 @@ impl Screen {
         }
         if let Ok(plan) = serde_json::from_value::<Plan>(output.clone())
             && state == "ValidateWindow"
-            && !plan.dry_run
         {
-            let text = for_stderr(&format::plan(&plan));
-            self.line(text.trim_end());
+            let mut steps = Steps::of(&plan);
+            steps.enter(state);
+            self.steps = Some(steps);
+            if !plan.dry_run {
+                let text = for_stderr(&format::plan(&plan));
+                self.line(text.trim_end());
+            }
         }
         if let ("Verify" | "VerifyForward", Ok(report)) = (state, serde_json::from_value::<Report>(output.clone())) {
             let text = for_stderr(&format::report(&report, Values::Shown));
@@ -191,6 +233,19 @@ impl Screen {
             for finding in findings {
                 self.note(&finding.to_string());
             }
+        }
+    }
+
+    /// Shows what a state waits for, and RDS's own status of it.
+    fn waiting(&mut self, state: &str, status: &str) {
+        let Some(current) = self.current.as_mut().filter(|current| current.name == state) else { return };
+        let is_new = current.status.as_deref() != Some(status);
+        current.status = Some(status.to_owned());
+        let (number, name) = (current.number, current.name.clone());
+        self.bar.set_message(format!("{}{name}: {status}", step_of(number)));
+        // A pipe has no line that is written over: what changes there is written below.
+        if is_new && self.width.is_none() {
+            self.line(&format!("           {}{name}: {}", step_of(number), printable(status)));
         }
     }
 
@@ -235,7 +290,8 @@ impl Screen {
     }
 
     fn note(&self, text: &str) {
-        self.line(&format!("           ! {}", printable(text)));
+        let parts = render::broken(&printable(text), self.width, 13, 13);
+        self.line(&format!("           ! {}", parts.join("\n             ")));
     }
 
     fn line(&self, text: &str) {
@@ -244,5 +300,35 @@ impl Screen {
         }
         // The bar is redrawn below the line: written beside it, the line would end up within the bar.
         self.bar.suspend(|| eprintln!("{text}"));
+    }
+}
+
+/// The line below the progress while nothing was changed that clients use.
+const NOTHING_MOVED: &str = "safe to close: nothing has moved yet, and it goes on by itself";
+/// The same later, and where it is not known.
+const GOES_ON: &str = "safe to close: it goes on by itself";
+
+fn step_of(number: Option<(usize, usize)>) -> String {
+    number.map(|(step, last)| format!("step {step} of {last}  ")).unwrap_or_default()
+}
+
+/// The beginning of a cause, up to the end of what happened.
+fn short(cause: &str) -> String {
+    let happened = cause.split("; ").next().unwrap_or(cause);
+    match happened.char_indices().nth(CAUSE_MAX) {
+        Some((end, _)) => format!("{}… (-v shows all of it)", happened.get(..end).unwrap_or_default()),
+        None => happened.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_attempt_is_shown_in_one_short_line() {
+        assert_eq!(short("RDS asks to wait; nothing was changed; next step: wait"), "RDS asks to wait");
+        let long = short(&"ä".repeat(500));
+        assert!(long.chars().count() < 150 && long.ends_with("(-v shows all of it)"), "{long}");
     }
 }

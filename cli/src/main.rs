@@ -4,9 +4,11 @@
 mod args;
 mod ask;
 mod commands;
+mod complete;
 mod connect;
 mod exit;
 mod follow;
+mod moment;
 mod output;
 mod request_file;
 
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = Output::new(cli.options.json);
+    let output = Output::new(&cli.options);
     // One thread is enough: the command waits for AWS, one call at a time.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

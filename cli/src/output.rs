@@ -1,5 +1,6 @@
 //! Writes the command's output: styled on a terminal, plain in a pipe, one JSON document for a script. It words nothing itself.
 
+use crate::args::Options;
 use crate::exit::Failure;
 use console::Style;
 use rewind_core::{printable_json, printable_lines};
@@ -12,12 +13,18 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
+    verbose: bool,
 }
 
 impl Output {
     /// Chooses JSON for a script, or text for a person.
-    pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { json: options.json, verbose: options.verbose }
+    }
+
+    /// True if a person wants every state and every attempt.
+    pub(crate) fn is_verbose(self) -> bool {
+        self.verbose
     }
 
     /// True for a script.
@@ -36,7 +43,14 @@ impl Output {
         if self.json {
             println!("{}", printable_json(json));
         } else {
-            print!("{}", render::terminal(document, console::colors_enabled()));
+            print!("{}", render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
+        }
+    }
+
+    /// Writes a document below the result. A script does not get it: its one document has what it needs.
+    pub(crate) fn more(self, document: &Document) {
+        if !self.json {
+            print!("{}", render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
         }
     }
 
@@ -62,5 +76,10 @@ impl Output {
 
 /// Renders a document for standard error, which may be a terminal where standard output is none.
 pub(crate) fn for_stderr(document: &Document) -> String {
-    render::terminal(document, console::colors_enabled_stderr())
+    render::terminal(document, console::colors_enabled_stderr(), width(&console::Term::stderr()))
+}
+
+/// The columns of a terminal; none for a pipe, in which no line is broken: a script reads it line by line.
+pub(crate) fn width(terminal: &console::Term) -> Option<usize> {
+    terminal.size_checked().map(|(_, columns)| usize::from(columns))
 }

@@ -155,11 +155,21 @@ def fail_state(error_of, state_def, raw_input, ctx=None):
 
 
 def execute_task(execute, state_def, raw_input, execution, ctx):
-    """Takes the task token away again: only the state that waits for it has one."""
+    """Evaluates the timeout, which ministack takes for a number, and takes the task token away again: only the state that waits
+    for it has one."""
+    if isinstance(text := state_def.get("TimeoutSeconds"), str):
+        state_def = state_def | {"TimeoutSeconds": timeout_seconds(text, raw_input, ctx)}
     try:
         return execute(state_def, raw_input, execution, ctx)
     finally:
         ctx.pop("Task", None)
+
+
+def timeout_seconds(text: str, raw_input, ctx) -> int:
+    value = stepfunctions._apply_jsonata_template(text, raw_input, ctx)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or not 1 <= value <= SECONDS:
+        raise refused("States.QueryEvaluationError", f"TimeoutSeconds is {json.dumps(value)}, and has to be a whole number from 1 to {SECONDS}")
+    return int(value)
 
 
 waiting_token = contextvars.ContextVar("waiting_token", default=None)

@@ -22,7 +22,7 @@ mod timeouts;
 mod undo;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 pub use json::Json;
@@ -51,10 +51,21 @@ pub fn progress(state: &str) -> Option<&'static str> {
     SENTENCES.get(state).copied()
 }
 
+/// True for a state that keeps a record, a lease or an event, and does nothing for the recovery itself.
+pub fn is_plumbing(state: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+        let states = machines().into_iter().flat_map(|machine| machine.states);
+        states
+            .filter(|state| state.kind == state::Kind::Task && state.function.is_none())
+            .map(|state| state.name)
+            .collect()
+    });
+    NAMES.contains(state)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use std::path::Path;
 
     fn committed(path: &str) -> String {

@@ -230,6 +230,9 @@ def test_windows_completions_and_errors(stack):
     done = subprocess.run(["bash", "-c", script], env=terminal.env, capture_output=True, text=True)
     assert done.stdout.strip() == "approve", f"what bash completes appr to: {done.stderr}"
     bare = {name: value for name, value in terminal.env.items() if "STATE_MACHINE" not in name}
+    # By the only stack that there is, and by none of another name.
     done = subprocess.run(["rewind", "list"], env=bare, capture_output=True, text=True)
-    assert done.returncode == 2, "the exit code without stack.env"
-    contains(done.stderr, "set STATE_MACHINE_ARN", "stack.env")
+    assert done.returncode == 0, f"the only stack is not found: {done.stderr}"
+    done = subprocess.run(["rewind", "list", "--stack", "nobodys"], env=bare, capture_output=True, text=True)
+    assert done.returncode == 2, "the exit code without a stack"
+    contains(done.stderr, "no stack nobodys", "set STATE_MACHINE_ARN", "stack.env")

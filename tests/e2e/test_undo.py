@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import time
 
 import dns.resolver
 import pytest
@@ -11,6 +12,7 @@ from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster, iso
 from engines import MYSQL
+from leak_watch import TOKEN
 from recovery import BLOCKED, CONCLUDE, CONCLUDE_WITHOUT_LEASE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
 from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, NEVER_SENT, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
@@ -64,6 +66,29 @@ def test_expired_approval_leaves_the_source_as_it_was(stack):
     )
     before.is_restored(new_cluster_kept=True)
     is_kept(run, cause)
+
+
+def test_approval_after_its_deadline_counts_by_no_way_in_and_the_recovery_ends_at_it(stack):
+    cluster = create_shop(stack, "e2e-late")
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approvalTimeout="12s")
+    pending = run.approval()
+    expires = datetime.datetime.fromisoformat(pending["expiresAt"].replace("Z", "+00:00"))
+    left = lambda: (expires - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+    assert left() > 1, f"the time to decide when it was asked, until {expires}"
+    time.sleep(left() + 0.01)
+    # Whoever has the token is the last way in: chat, console and command line all end there.
+    late = {"decision": "approved", "by": "e2e", "hash": pending["hash"]}
+    stack.leak_watch.remember(TOKEN, pending["taskToken"])
+    with contextlib.suppress(stack.states.exceptions.TaskTimedOut, stack.states.exceptions.TaskDoesNotExist):
+        stack.states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(late))
+    ended = run.wait()
+    assert (ended["status"], ended["error"]) == ("FAILED", "NotApproved"), f"the end of {run.id}: {ended.get('cause')}"
+    assert "ConfirmApproval" not in run.whole_path() and "FenceSource" not in run.whole_path(), "the way that it took"
+    assert (ended["stopDate"] - expires).total_seconds() < 5, f"the end at {ended['stopDate']}, and the deadline {expires}"
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, ended["cause"])
 
 
 def test_failed_check_leaves_the_source_as_it_was(stack, engine):

@@ -188,6 +188,18 @@ def scenarios():
             ["nobody answered within 5 seconds", IS_KEPT],
             request=WITH_APPROVAL | {"approvalTimeoutSeconds": 5},
         ),
+        *[
+            Scenario(
+                f"{decision} when the time to decide is over",
+                START + REWIND + ASK + CONFIRM[:1] + KEPT + NOTHING_CHANGED,
+                "NotApproved",
+                ["ana answered too late: the time to decide ended at 20", "no traffic was moved", IS_KEPT],
+                request=WITH_APPROVAL | {"approvalTimeoutSeconds": 0},
+                decide=(1, {"decision": decision, "by": "ana", "hash": "h"}),
+                calls={"ConfirmApproval": 0, "UndoStartRestore": 0, "KeepRestored": 1},
+            )
+            for decision in ["approved", "rejected"]
+        ],
         Scenario(
             "dry run",
             DRY_RUN,

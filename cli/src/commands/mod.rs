@@ -24,7 +24,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
     }
     let (aws, client) = connect(&cli.options).await?;
     match cli.command {
-        Command::Plan(options) => plan::run(&client, output, &options).await,
+        Command::Plan(options) => plan::run(&aws, &client, output, &options).await,
         Command::Start(options) => start::run(&aws, &client, output, &options).await,
         Command::Resume(options) => resume::run(&aws, &client, output, &options).await,
         Command::Status(options) => status::run(&aws, &client, output, &options).await,
@@ -34,6 +34,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Undo(options) => undo::run(&aws, &client, output, &options, Undoing::Undo).await,
         Command::Cancel(options) => undo::run(&aws, &client, output, &options, Undoing::Cancel).await,
         Command::Window(args) => window::run(&client, output, &args).await,
+        Command::Complete { words } => completions::words(&client, words).await,
         // It has returned above; the match stays exhaustive, so that a new command cannot be forgotten here.
         Command::Completions { shell } => completions::run(shell),
     }

@@ -1,19 +1,36 @@
 //! `rewind plan`: a dry run of the state machine, so that the plan is the one that a recovery would follow.
 
+use super::start::{Asked, in_words_of};
 use crate::args::PlanOptions;
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
 use crate::request_file::read_request;
+use rewind_aws::Aws;
 use rewind_client::RecoveryName;
 use rewind_clock::SystemClock;
-use rewind_core::Clock;
+use rewind_core::{Clock, Ending};
+use rewind_ui::format;
 
-/// Makes a plan, and shows it.
-pub(crate) async fn run(client: &AwsClient, output: &Output, options: &PlanOptions) -> Result<Completion, Failure> {
-    let request = options.args.request(read_request(options.request.as_deref())?, true).map_err(Failure::Usage)?;
+/// Makes a plan, and shows it with the command that starts exactly it.
+pub(crate) async fn run(
+    aws: &Aws,
+    client: &AwsClient,
+    output: &Output,
+    options: &PlanOptions,
+) -> Result<Completion, Failure> {
+    let base = read_request(options.request.as_deref())?;
+    let Asked { request, moment } = Asked::of(aws, &options.args, base, true).await?;
+    output.note(&format::moment(moment.as_deref()));
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.
-    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await?;
-    follow(client, output, &started.id, &started.arn).await
+    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await;
+    let started = started.map_err(in_words_of(options.request.as_deref()))?;
+    let completion = follow(client, output, &started.id, &started.arn).await?;
+    if completion == Completion::Ended(Ending::Planned)
+        && let Some(plan) = client.recovery(&started.id).await?.plan
+    {
+        output.more(&format::start_of(&request, &plan));
+    }
+    Ok(completion)
 }

@@ -23,8 +23,8 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let id = match &options.args.id {
         Some(id) => recovery_id(id).to_owned(),
-        // At night nobody has the id at hand, and the latest recovery is the one that is asked about.
-        None => client.latest().await?,
+        // At night nobody has the id at hand, and the one that waits for people is the one that is asked about.
+        None => client.foremost().await?,
     };
     let recovery = client.recovery(&id).await?;
     if options.follow {

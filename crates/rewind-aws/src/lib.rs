@@ -21,6 +21,8 @@ mod route53_role;
 pub mod secret_form;
 pub mod secret_target;
 pub mod secrets;
+#[cfg(feature = "chain")]
+pub mod stacks;
 pub mod topic;
 pub mod wake;
 pub mod zone_facts;

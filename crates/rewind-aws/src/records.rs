@@ -5,9 +5,10 @@
 
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rewind_core::{PendingApproval, StepError};
+use rewind_core::{ErrorName, PendingApproval, StepError};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -179,6 +180,8 @@ impl Approvals for Records {
             .table_name(&self.table)
             .key("id", key(recovery_id))
             .update_expression("SET approval = :approval, #state = :state")
+            // The last slice may end while its function runs: what has ended must not ask again.
+            .condition_expression("attribute_not_exists(endedAt)")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":approval", AttributeValue::M(map))
             .expression_attribute_values(":state", text("AwaitingApproval"))
@@ -186,7 +189,14 @@ impl Approvals for Records {
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+            .map_err(|e| {
+                if e.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) {
+                    return StepError::new(ErrorName::NotApproved, format!("{recovery_id} has ended"))
+                        .changed("nobody was asked")
+                        .advice("start again, with a longer approvalTimeout");
+                }
+                classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery")
+            })?;
         Ok(answer.attributes.and_then(|item| item.get("toldHash")?.as_s().ok().cloned()))
     }
 

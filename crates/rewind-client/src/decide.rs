@@ -3,7 +3,7 @@
 use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::caller::SignCaller;
-use rewind_aws::executions::Executions;
+use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
     Clock, Identity, PendingApproval, Proposal, RecordedDecision, Report, StepError, approve_act, timeouts,
@@ -118,6 +118,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         for _ in 0..ATTEMPTS {
             // The token is read anew for each attempt: the one before this may have timed out meanwhile.
             let (_, approval) = self.pending_approval(id).await?;
+            check_deadline(id, &approval, clock.now())?;
             check_hash(id, decision, &approval)?;
             let recorded = RecordedDecision {
                 decision: Some(if decision.approved { "approved" } else { "rejected" }.to_owned()),
@@ -152,9 +153,13 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             let recovery = self.recovery(id).await?;
             return Err(no_decision_pending(id, &recovery.state));
         };
-        match record.approval {
-            Some(approval) => Ok((record.execution_arn, approval)),
-            None => Err(no_decision_pending(id, &record.state)),
+        let Some(approval) = record.approval else { return Err(no_decision_pending(id, &record.state)) };
+        // StopExecution runs no state: the table still has the question that nobody waits for any more.
+        match self.executions.execution(&record.execution_arn).await? {
+            Some(execution) if execution.status == Status::Running => Ok((record.execution_arn, approval)),
+            Some(_) | None => Err(ClientError::Refused(format!(
+                "{id} does not run any more, so a decision would start nothing; nothing was decided; next step: rewind status {id}"
+            ))),
         }
     }
 }
@@ -162,6 +167,17 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 fn no_decision_pending(id: &str, state: &str) -> ClientError {
     let state = if state == "Running" { "running, and has not asked yet or has its answer" } else { state };
     ClientError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
+}
+
+fn check_deadline(id: &str, approval: &PendingApproval, now: Timestamp) -> ClientResult<()> {
+    if now < approval.expires_at {
+        return Ok(());
+    }
+    Err(ClientError::Refused(format!(
+        "the time to decide on {id} ended at {}; nothing was decided, and the recovery ends without moving traffic; next step: \
+         rewind status {id}",
+        approval.expires_at
+    )))
 }
 
 fn check_hash(id: &str, decision: &Decision, approval: &PendingApproval) -> ClientResult<()> {

@@ -6,6 +6,7 @@ mod error;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 mod follow;
+mod foremost;
 mod resume;
 mod standing;
 mod start;

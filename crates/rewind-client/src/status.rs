@@ -77,20 +77,6 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         let matches = |record: &RecoveryRecord| cluster.is_none_or(|name| record.cluster.eq_ignore_ascii_case(name));
         Ok(records.into_iter().filter(matches).take(limit).collect())
     }
-
-    /// Finds the id of the latest recovery.
-    ///
-    /// # Errors
-    ///
-    /// `Refused` where there is none; errors of AWS.
-    pub async fn latest(&self) -> ClientResult<String> {
-        let latest = self.list(None, 1).await?.into_iter().next();
-        latest.map(|recovery| recovery.id).ok_or_else(|| {
-            ClientError::Refused(
-                "there is no recovery yet; next step: start one, or mind Region and account".to_owned(),
-            )
-        })
-    }
 }
 
 /// Corrects a record by its execution, where that has ended and the table does not know.

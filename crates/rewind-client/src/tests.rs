@@ -216,9 +216,30 @@ async fn a_recovery_whose_end_could_not_be_recorded_is_shown_with_the_state_it_e
 }
 
 #[tokio::test]
+async fn who_names_no_recovery_means_the_one_that_waits_for_people_then_one_that_runs_then_the_latest() {
+    let aws = FakeAws::default();
+    let at = |id: &str, time: &str| aws.state().records.get_mut(id).unwrap().started_at = time.parse().unwrap();
+    aws.add_recovered("ended");
+    at("ended", "2026-11-23T10:30:00Z");
+    aws.add_running("runs");
+    at("runs", "2026-11-23T10:00:00Z");
+    // The table still has the state in which it was stopped.
+    aws.add_awaiting_approval("stopped");
+    let arn = aws.state().records["stopped"].execution_arn.clone();
+    aws.end(&arn, Status::Stopped, Value::Null);
+    assert_eq!(aws.client().foremost().await.unwrap(), "runs");
+    aws.add_awaiting_approval("waits");
+    at("waits", "2026-11-23T09:00:00Z");
+    assert_eq!(aws.client().foremost().await.unwrap(), "waits");
+    let aws = FakeAws::default();
+    aws.add_recovered("ended");
+    assert_eq!(aws.client().foremost().await.unwrap(), "ended");
+}
+
+#[tokio::test]
 async fn a_list_is_of_one_cluster_or_of_all_and_no_longer_than_asked_for() {
     let aws = FakeAws::default();
-    assert!(refused(aws.client().latest().await).contains("no recovery yet"));
+    assert!(refused(aws.client().foremost().await).contains("no recovery yet"));
     aws.add_running("r-1");
     aws.add_running("r-2");
     assert_eq!(aws.client().list(None, 10).await.unwrap().len(), 2);
@@ -408,6 +429,35 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
         aws.client().decide("nope", &yes("abcdef"), &(), &clock()).await,
         Err(ClientError::Unknown("nope".into()))
     );
+}
+
+#[tokio::test]
+async fn an_execution_that_was_stopped_takes_no_decision_though_the_table_still_asks() {
+    let aws = FakeAws::default();
+    let hash = aws.add_awaiting_approval("r-1");
+    let arn = aws.state().records["r-1"].execution_arn.clone();
+    aws.end(&arn, Status::Stopped, Value::Null);
+    for refusal in [
+        refused(aws.client().decide("r-1", &yes(&hash), &(), &clock()).await),
+        refused(aws.client().approval_request("r-1").await),
+        refused(aws.client().pending_hash("r-1").await),
+    ] {
+        assert!(refusal.contains("does not run any more") && refusal.contains("rewind status r-1"), "{refusal}");
+    }
+    assert!(aws.state().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_counts_until_the_second_in_which_the_time_for_it_ends() {
+    let aws = FakeAws::default();
+    let hash = aws.add_awaiting_approval("r-1");
+    for approved in [true, false] {
+        let decision = Decision { approved, ..yes(&hash) };
+        let late = aws.client().decide("r-1", &decision, &(), &ManualClock::at("2026-11-23T11:40:00Z")).await;
+        assert!(refused(late).contains("ended at 2026-11-23T11:40:00Z"), "{approved}");
+    }
+    assert!(aws.state().decisions.is_empty());
+    aws.client().decide("r-1", &yes(&hash), &(), &ManualClock::at("2026-11-23T11:39:59Z")).await.unwrap();
 }
 
 // --------------------------------------------------------------------------------------------------------------- undo

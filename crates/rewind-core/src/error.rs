@@ -118,6 +118,24 @@ impl StepError {
         Self::new(ErrorName::Bug, happened).advice("report it with the execution's history")
     }
 
+    /// Joins errors into one with the name of the first, so that a person reads all of them at once; none where there are none.
+    pub fn joined(mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() < 2 {
+            return errors.pop();
+        }
+        let part = |(number, error): (usize, &Self)| {
+            let advice = error.advice.as_ref().map(|advice| format!(" ({advice})")).unwrap_or_default();
+            format!("{number}. {}{advice}", error.happened)
+        };
+        let parts: Vec<String> = (1..).zip(&errors).map(part).collect();
+        let first = errors.swap_remove(0);
+        Some(Self {
+            happened: format!("{} things are wrong: {}", parts.len(), parts.join("; ")),
+            advice: Some("correct all of them and start again".to_owned()),
+            ..first
+        })
+    }
+
     /// Adds what was changed and what was not.
     #[must_use]
     pub fn changed(mut self, changed: impl Into<String>) -> Self {

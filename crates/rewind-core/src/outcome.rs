@@ -169,6 +169,10 @@ pub struct Recovered {
     /// The jobs of the restored cluster that would have acted by themselves.
     #[serde(default)]
     pub held_jobs: Vec<HeldJob>,
+    /// Seconds from the beginning of the fence until clients could have a database again; none where they always had one, or that
+    /// was not confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage_seconds: Option<f64>,
     /// Seconds spent in each state, and in `total`.
     #[serde(default)]
     pub timings: BTreeMap<String, f64>,
@@ -303,6 +307,7 @@ mod tests {
             // Null and not absent, as the state machine writes it side by side.
             "safetyClone": null,
             "heldJobs": [{ "kind": "event", "name": "shop.purge", "held": true, "released": false, "release": "aws rds …" }],
+            "outageSeconds": 9.5,
             "timings": { "ValidateWindow": 0.5, "total": 14.1 },
         })
     }

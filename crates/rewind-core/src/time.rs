@@ -16,7 +16,8 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads `2026-11-23T10:30:00Z`, `5 minutes ago`, `5m ago`, `1h30m ago` or `latest`.
+    /// Reads `2026-11-23T10:30:00Z`, `1795429800` (seconds since 1970, or milliseconds), `5 minutes ago`, `5m ago`, `1h30m ago`,
+    /// `latest` or `now`.
     ///
     /// # Errors
     ///
@@ -32,8 +33,12 @@ impl Target {
     /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text == "latest" {
+        // What is now is still moving: AWS is some minutes behind it.
+        if text == "latest" || text == "now" {
             return Ok(Self::Latest);
+        }
+        if let Some(at) = epoch(text) {
+            return Ok(Self::At(at));
         }
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self::At(at));
@@ -56,6 +61,17 @@ impl Target {
         Err("write a time such as 2026-11-23T10:30:00Z, or \"5m ago\" or \"5 minutes ago\" (seconds, minutes, hours, days), or \
              \"latest\""
             .to_owned())
+    }
+}
+
+/// Reads seconds since 1970 in ten digits, or milliseconds in thirteen: logs and dashboards have them.
+// Fewer digits would be a year before 2001 or a length without its unit, which is answered with what would be right.
+fn epoch(text: &str) -> Option<Timestamp> {
+    let number: i64 = text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())??;
+    match text.len() {
+        10 => Timestamp::from_second(number).ok(),
+        13 => Timestamp::from_millisecond(number).ok(),
+        _ => None,
     }
 }
 
@@ -213,6 +229,17 @@ mod tests {
         ] {
             let error = Target::parse(text).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn now_is_the_latest_restorable_time_and_seconds_since_1970_are_a_moment() {
+        assert_eq!(Target::parse("now"), Ok(Target::Latest));
+        let moment = Target::parse("2026-11-23T10:30:00Z");
+        assert_eq!(Target::parse("1795429800"), moment);
+        assert_eq!(Target::parse("1795429800000"), moment);
+        for text in ["179542980", "17954298000", "-1795429800", "1795429800.5"] {
+            assert!(Target::parse(text).is_err(), "{text}");
         }
     }
 

@@ -176,7 +176,7 @@ impl ResumeArgs {
 /// One recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct StatusArgs {
-    /// The recovery, by its name; otherwise the latest
+    /// The recovery, by its name; otherwise one that waits for approval, one that runs, or the latest
     pub id: Option<String>,
 }
 

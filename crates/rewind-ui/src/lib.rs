@@ -6,14 +6,18 @@
 mod args;
 pub mod chat;
 mod document;
+mod flags;
 pub mod format;
 mod id;
 pub mod render;
 mod shorthand;
+mod steps;
 
 pub use args::{
     DecisionArgs, ListArgs, RequestArgs, RequestOptions, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs,
 };
 pub use document::{Document, Line};
+pub use flags::{in_flags, start_command};
 pub use id::{derived_id, recovery_id, undo_id};
-pub use rewind_statemachine::progress;
+pub use rewind_statemachine::{is_plumbing, progress};
+pub use steps::Steps;

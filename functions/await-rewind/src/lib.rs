@@ -228,7 +228,10 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         };
         let backtrack_failed = |happened: String| {
             StepError::new(ErrorName::RewindFailed, happened)
-                .changed(format!("{name} is fenced; its state before the backtrack is on {}", plan.new_cluster))
+                .changed(format!(
+                    "when this failed, {name} was fenced, and its state before the backtrack was on {}",
+                    plan.new_cluster
+                ))
                 .advice("read the cluster's events (`aws rds describe-events`)")
         };
         match seen.status.as_str() {

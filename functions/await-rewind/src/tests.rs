@@ -264,13 +264,13 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert_eq!(
         error.to_string(),
-        "AWS says that the backtrack backtrack-1 of orders failed; orders is fenced; its state before the backtrack is on \
+        "AWS says that the backtrack backtrack-1 of orders failed; when this failed, orders was fenced, and its state before the backtrack was on \
          orders-e; next step: read the cluster's events (`aws rds describe-events`)"
     );
     rds.edit_backtrack(|backtrack| backtrack.status = "completed".to_owned());
     rds.edit("orders", |cluster| cluster.status = "failed".to_owned());
     let error = wait_for(&rds, Some("backtrack-1")).await.unwrap_err();
-    assert!(error.to_string().starts_with("orders is failed; orders is fenced"), "{error}");
+    assert!(error.to_string().starts_with("orders is failed; when this failed, orders was fenced"), "{error}");
 }
 
 #[tokio::test]

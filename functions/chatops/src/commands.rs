@@ -136,7 +136,7 @@ impl<P: Ports> ChatApp<P> {
         let id = match id {
             // People paste an ARN as often as a name.
             Some(id) => recovery_id(id).to_owned(),
-            None => self.ports.client().latest().await?,
+            None => self.ports.client().foremost().await?,
         };
         let recovery = self.ports.client().recovery(&id).await?;
         let mut document = format::recovery(&recovery, self.ports.clock().now());

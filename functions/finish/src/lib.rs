@@ -274,6 +274,7 @@ where
                 keep_until: keep_until.filter(|_| !is_in_place),
                 keep: keep.filter(|_| !is_in_place),
             },
+            outage_seconds: outage(recovery.started_at, &input.timings),
             timings,
         })
     }
@@ -379,6 +380,19 @@ fn seconds_by_state(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now
     }
     spent.insert("total".to_owned(), seconds(started, now));
     spent
+}
+
+/// The states after which clients have a database again: they reach the restored cluster, or the source in place.
+const OUTAGE_OVER: [&str; 2] = ["ConfirmCutover", "LiftFence"];
+
+/// The seconds from the beginning of the fence until clients could have a database again; none where nothing was fenced, or
+/// the cutover was not confirmed.
+fn outage(started: Timestamp, ended: &BTreeMap<String, Timestamp>) -> Option<f64> {
+    let fenced = ended.get("FenceSource")?;
+    let over = OUTAGE_OVER.iter().find_map(|state| ended.get(*state))?;
+    // Sessions are cut off within the state: it began when the one before it ended.
+    let begun = ended.values().filter(|at| *at < fenced).max().unwrap_or(&started);
+    Some(seconds(*begun, *over))
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {

@@ -205,6 +205,20 @@ async fn a_state_s_time_is_from_the_end_of_the_one_before_it() {
     );
 }
 
+#[test]
+fn an_outage_lasts_from_the_beginning_of_the_fence_until_clients_have_a_database_again() {
+    let ended = |states: &[(&str, &str)]| states.iter().map(|(state, at)| ((*state).to_owned(), time(at))).collect();
+    let begun = [("ConfirmApproval", "2026-11-23T10:40:00Z"), ("FenceSource", "2026-11-23T10:40:02Z")];
+    for over in ["ConfirmCutover", "LiftFence"] {
+        let states =
+            [&begun[..], &[(over, "2026-11-23T10:40:09.5Z"), ("ReleaseJobs", "2026-11-23T10:41:00Z")]].concat();
+        assert_eq!(outage(time(STARTED), &ended(&states)), Some(9.5), "{over}");
+    }
+    // Nobody saw clients on the restored cluster; or nothing was fenced.
+    assert_eq!(outage(time(STARTED), &ended(&begun)), None);
+    assert_eq!(outage(time(STARTED), &ended(&begun[..1])), None);
+}
+
 #[tokio::test]
 async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
     let kept =

@@ -40,6 +40,9 @@ pub struct Input {
     /// The reason why the last approval was not enough; none where there was none.
     #[serde(default)]
     pub last_refused: Option<String>,
+    /// The time until which an approval that waits to be confirmed can be rejected; none where none waits.
+    #[serde(default)]
+    pub rejectable_until: Option<Timestamp>,
 }
 
 /// The output of the step, for the log: the state machine waits for the token.
@@ -59,12 +62,13 @@ impl<A: Approvals, P: Notify> Step for RequestApproval<A, P> {
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, proposal, task_token, requested_at, last_refused } = input;
+        let Input { recovery, proposal, task_token, requested_at, last_refused, rejectable_until } = input;
         let hash = proposal.hash();
         // From the first request on: each slice calls this function again, and must not extend the time to decide.
-        let expires_at = requested_at
+        let decidable_until = requested_at
             .checked_add(SignedDuration::from_secs(proposal.plan.approval_timeout_seconds))
             .map_err(|e| StepError::bug(format!("the approval would end at no time: {e}")))?;
+        let expires_at = rejectable_until.map_or(decidable_until, |until| until.max(decidable_until));
         let last_refused = last_refused.filter(|why| !why.is_empty()).map(|why| cut(&why, REFUSED_MAX));
         let approval = PendingApproval { task_token, hash: hash.clone(), requested_at, expires_at, last_refused };
         // Before people are told: whoever decides at once must find the token.

@@ -61,6 +61,7 @@ fn input(token: &str) -> Input {
     let result = CheckResult::judge(&check, answer("2"), Some(answer("0")));
     Input {
         last_refused: None,
+        rejectable_until: None,
         recovery: recovery(),
         proposal: Proposal {
             plan: plan(),
@@ -83,6 +84,18 @@ async fn a_fresh_token_is_kept_and_nobody_is_notified_twice() {
     let kept = table.0.lock().unwrap().clone().unwrap();
     assert_eq!((kept.task_token.as_str(), kept.expires_at), ("second", time("2026-11-23T11:40:00Z")));
     assert_eq!(topic.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_approval_that_waits_to_be_confirmed_can_be_rejected_past_the_time_to_decide_and_never_for_less_of_it() {
+    for (until, expires) in
+        [("2026-11-23T12:39:00Z", "2026-11-23T12:39:00Z"), ("2026-11-23T11:00:00Z", "2026-11-23T11:40:00Z")]
+    {
+        let (table, topic) = (Table::default(), FakeTopic::default());
+        let step = RequestApproval { approvals: &table, topic: &topic };
+        step.run(Input { rejectable_until: Some(time(until)), ..input("a") }).await.unwrap();
+        assert_eq!(table.0.lock().unwrap().clone().unwrap().expires_at, time(expires));
+    }
 }
 
 #[tokio::test]

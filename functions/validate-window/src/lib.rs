@@ -17,7 +17,7 @@ pub mod wake;
 use adopt::{Adoption, Resumed, adoption};
 pub use allowed::Allowed;
 use policy::Policy;
-use refusal::invalid;
+use refusal::{Refusals, invalid};
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
 use rewind_aws::route53::Zones;
@@ -112,47 +112,62 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             None => None,
         };
         // The window has moved on since an adopted cluster was restored, and its data is there already.
-        let chosen = match &adoption {
-            Some(adoption) => adoption.strategy(&facts),
-            None => choose_strategy(&facts, &request)?,
-        };
-        let in_place = chosen.strategy == Strategy::Backtrack;
+        // From here on each refusal is kept until all of them are known.
+        let mut refusals = Refusals::default();
+        let chosen = refusals.keep(match &adoption {
+            Some(adoption) => Ok(adoption.strategy(&facts)),
+            None => choose_strategy(&facts, &request),
+        })?;
+        let in_place = chosen.as_ref().map_or(request.strategy, |chosen| chosen.strategy) == Strategy::Backtrack;
 
-        let new_cluster = match &request.new_cluster {
-            Some(name) => name.clone(),
-            None if in_place => default_safety_clone(&cluster.name, input.recovery.started_at),
-            None => default_new_cluster(&cluster.name, chosen.moment.at),
-        };
-        self.allowed.refuse_new_cluster(&new_cluster)?;
-        // RDS refuses the name too, but in place only after the approval, with the source fenced.
-        if adoption.is_none() && self.is_taken(&new_cluster).await? {
-            return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
-                .advice("choose another `newCluster`, or delete that one if it is left over"));
+        let by_default = chosen.as_ref().map(|chosen| match in_place {
+            true => default_safety_clone(&cluster.name, input.recovery.started_at),
+            false => default_new_cluster(&cluster.name, chosen.moment.at),
+        });
+        let new_cluster = request.new_cluster.clone().or(by_default);
+        if let Some(name) = &new_cluster {
+            let allowed = refusals.keep(self.allowed.refuse_new_cluster(name))?;
+            // RDS refuses the name too, but in place only after the approval, with the source fenced.
+            if allowed.is_some() && adoption.is_none() && self.is_taken(name).await? {
+                refusals.keep::<()>(Err(invalid(format!("`newCluster`: there is a cluster {name} already"))
+                    .advice("choose another `newCluster`, or delete that one if it is left over")))?;
+            }
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
         let resource_ids = cluster.resource_ids(&source_instances);
-        self.allowed.refuse_monitoring(&cluster, &source_instances)?;
+        refusals.keep(self.allowed.refuse_monitoring(&cluster, &source_instances))?;
+        let dns = if in_place {
+            records::ignored(&request.dns)
+        } else {
+            refusals.keep(self.allowed.refuse_records(&request.dns))?;
+            records::plan(&self.zones, &request.dns, &cluster, &source_instances, &mut refusals).await?
+        };
+        let secret = refusals.keep(secret::find(&self.secrets, &request, &cluster).await)?;
+        let check_secret = refusals.keep(self.policy.check_secret_of(request.check_secret_arn.as_deref(), id))?;
+        let check_secret_arn = match check_secret {
+            Some(check_secret) => refusals.keep(secret::of_checks(&self.secrets, check_secret).await)?,
+            None => None,
+        };
+        refusals.refuse()?;
+        let (Some(chosen), Some(new_cluster), Some(secret), Some(check_secret_arn)) =
+            (chosen, new_cluster, secret, check_secret_arn)
+        else {
+            return Err(StepError::bug("a part of the plan is missing, and nothing was refused"));
+        };
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         if let Some(adoption) = &adoption {
             adoption.keep_writer(&mut instances);
         }
-        let dns = if in_place {
+        if in_place {
             instances.retain(|instance| instance.writer);
             // The safety clone has no other instance, and tier 0 makes this one the writer without a failover.
             instances.iter_mut().for_each(|instance| instance.promotion_tier = 0);
-            records::ignored(&request.dns)
-        } else {
-            self.allowed.refuse_records(&request.dns)?;
-            records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
-        };
+        }
         let mut findings = dns.findings;
         if !dns.records.is_empty() {
             let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
             findings.extend(Box::pin(read).await?);
         }
-        let secret = secret::find(&self.secrets, &request, &cluster).await?;
-        let check_secret = self.policy.check_secret_of(request.check_secret_arn.as_deref(), id)?;
-        let check_secret_arn = secret::of_checks(&self.secrets, check_secret).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         // fence-source would refuse it as well, after hours of restoring.

@@ -1,6 +1,6 @@
 //! Plans the records: each must be a simple CNAME that points at the cluster now.
 
-use crate::refusal::invalid;
+use crate::refusal::{Refusals, invalid};
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::route53::{RecordSet, Zones};
 use rewind_core::{Endpoint, Finding, FindingCode, PlannedRecord, RecordRequest, StepError};
@@ -17,56 +17,66 @@ pub(crate) async fn plan<Z: Zones>(
     requests: &[RecordRequest],
     cluster: &Cluster,
     instances: &[Instance],
+    refusals: &mut Refusals,
 ) -> Result<Records, StepError> {
     let mut planned = Records { records: Vec::new(), warnings: Vec::new(), findings: Vec::new() };
     for request in requests {
-        let sets = zones.record_sets(&request.hosted_zone_id, &request.name).await?;
-        let (ttl, value) = simple_cname(request, &sets)?;
-        let target = value.trim_end_matches('.').to_ascii_lowercase();
-        let present = kind_of(&target, cluster, instances);
-        let endpoint = match (request.endpoint, present) {
-            (Some(asked), _) => asked,
-            (None, Some(kind)) => kind,
-            // Refused below where it is not of this cluster; a custom endpoint has no kind.
-            (None, None) if !cluster.answers_as(&target, instances) => Endpoint::Writer,
-            (None, None) => {
-                return Err(invalid(format!(
-                    "`dns`: {} points at {target}, a custom endpoint, which the restored cluster does not have",
-                    request.name
-                ))
-                .advice("write `\"endpoint\": \"writer\"` or `\"endpoint\": \"reader\"` beside the record's name"));
-            }
-        };
-        if let Some(kind) = present.filter(|kind| *kind != endpoint) {
-            planned.findings.push(contradicted(&request.name, kind, endpoint));
-        }
-        let wanted = match endpoint {
-            Endpoint::Writer => cluster.endpoint.as_deref(),
-            Endpoint::Reader => cluster.reader_endpoint.as_deref(),
-        };
-        if wanted != Some(target.as_str()) {
-            // A record of another cluster is a typing mistake that would move somebody else's traffic.
-            if !cluster.answers_as(&target, instances) {
-                return Err(invalid(format!("`dns`: {} points at {target}, not at {}", request.name, cluster.name))
-                    .advice(format!(
-                        "name records that point at {} now",
-                        cluster.endpoint.as_deref().unwrap_or("it")
-                    )));
-            }
-            planned.warnings.push(format!(
-                "{} points at {target} now and will point at the cluster endpoint of its kind afterwards",
-                request.name
-            ));
-        }
-        planned.records.push(PlannedRecord {
-            hosted_zone_id: request.hosted_zone_id.clone(),
-            name: request.name.clone(),
-            ttl,
-            from: value.to_owned(),
-            endpoint,
-        });
+        refusals.keep(add(&mut planned, zones, request, cluster, instances).await)?;
     }
     Ok(planned)
+}
+
+/// Adds one record.
+async fn add<Z: Zones>(
+    planned: &mut Records,
+    zones: &Z,
+    request: &RecordRequest,
+    cluster: &Cluster,
+    instances: &[Instance],
+) -> Result<(), StepError> {
+    let sets = zones.record_sets(&request.hosted_zone_id, &request.name).await?;
+    let (ttl, value) = simple_cname(request, &sets)?;
+    let target = value.trim_end_matches('.').to_ascii_lowercase();
+    let present = kind_of(&target, cluster, instances);
+    let endpoint = match (request.endpoint, present) {
+        (Some(asked), _) => asked,
+        (None, Some(kind)) => kind,
+        // Refused below where it is not of this cluster; a custom endpoint has no kind.
+        (None, None) if !cluster.answers_as(&target, instances) => Endpoint::Writer,
+        (None, None) => {
+            return Err(invalid(format!(
+                "`dns`: {} points at {target}, a custom endpoint, which the restored cluster does not have",
+                request.name
+            ))
+            .advice("write `\"endpoint\": \"writer\"` or `\"endpoint\": \"reader\"` beside the record's name"));
+        }
+    };
+    if let Some(kind) = present.filter(|kind| *kind != endpoint) {
+        planned.findings.push(contradicted(&request.name, kind, endpoint));
+    }
+    let wanted = match endpoint {
+        Endpoint::Writer => cluster.endpoint.as_deref(),
+        Endpoint::Reader => cluster.reader_endpoint.as_deref(),
+    };
+    if wanted != Some(target.as_str()) {
+        // A record of another cluster is a typing mistake that would move somebody else's traffic.
+        if !cluster.answers_as(&target, instances) {
+            return Err(invalid(format!("`dns`: {} points at {target}, not at {}", request.name, cluster.name))
+                .advice(format!("name records that point at {} now", cluster.endpoint.as_deref().unwrap_or("it"))));
+        }
+        planned.warnings.push(format!(
+            "{} points at {target} now and will point at the cluster endpoint of its kind afterwards",
+            request.name
+        ));
+    }
+    planned.records.push(PlannedRecord {
+        hosted_zone_id: request.hosted_zone_id.clone(),
+        name: request.name.clone(),
+        ttl,
+        from: value.to_owned(),
+        endpoint,
+    });
+    Ok(())
 }
 
 /// In place traffic stays where it is, so no record moves.

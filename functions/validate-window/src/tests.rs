@@ -304,6 +304,32 @@ async fn a_record_with_a_long_ttl_is_a_finding_of_the_plan() {
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_is_refused_at_once() {
+    let clock = ManualClock::at("2026-11-23T10:35:10Z");
+    let (clusters, zones, secrets, fence_groups) = (rds_with_restored(), zone(), Vault(false), Vec::new());
+    let step =
+        ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed: everything(), policy: policy() };
+    let dns =
+        json!([{ "hostedZoneId": "Z1", "name": "a.example.com" }, { "hostedZoneId": "Z1", "name": "b.example.com" }]);
+    let request = request(json!({ "to": "30d ago", "dns": dns, "checkSecretArn": SECRET }));
+    let error = step.run(Input { recovery: recovery(), request, resumed: None }).await.unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "6 things are wrong: 1. ",
+        "before the earliest restorable time",
+        "2. `newCluster`: there is a cluster orders-r already (choose another",
+        "3. `dns`: there is no record a.example.com",
+        "4. `dns`: there is no record b.example.com",
+        "5. `secretArn`: there is no secret",
+        "6. `checkSecretArn`: there is no secret",
+        "next step: correct all of them",
+    ] {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+    assert_eq!(error.name, ErrorName::OutsideWindow);
+}
+
+#[tokio::test]
 async fn what_cannot_be_rewound_is_refused_with_what_would_be_right() {
     for (extra, message) in [
         (json!({ "cluster": "nothing" }), "there is no such cluster"),

@@ -155,11 +155,11 @@ fn failure(report: &Report, expect: Expect, recovery: &Recovery, plan: &Plan) ->
         (Expect::SameAsSource, _) => failed
             .changed(format!("this step changed nothing: {} holds the data as it was", reference_cluster(plan)))
             .advice(format!("{shown}; compare the two before anybody writes to the cluster")),
-        (Expect::Checks, Strategy::Backtrack) => {
-            failed.changed(format!("the data as it was before is on {}", reference_cluster(plan))).advice(format!(
+        (Expect::Checks, Strategy::Backtrack) => failed
+            .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(plan)))
+            .advice(format!(
                 "{shown}; correct the check, give it longer (`checkTimeout`), or choose another moment, and start again"
-            ))
-        }
+            )),
         (Expect::Checks, _) => failed.changed("the source was not touched").advice(format!(
             "{shown}; correct the check or give it longer (`checkTimeout`), and go on with the same restored cluster: \
              rewind resume {}; or start again with another moment",
@@ -183,7 +183,7 @@ fn check_login_refused(error: ConnectError, recovery: &Recovery, plan: &Plan) ->
     let then = "one that existed at that moment, in a secret that still holds its password of then";
     match plan.strategy {
         Strategy::Backtrack => refused
-            .changed(format!("the data as it was before is on {}", reference_cluster(plan)))
+            .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(plan)))
             .advice(format!("name another check login as `checkSecretArn`, {then}, and start again")),
         Strategy::Restore | Strategy::Auto => refused.changed("the source was not touched").advice(format!(
             "name another check login, {then}, or make this one on {}, and go on with the same restored cluster: rewind resume {} \

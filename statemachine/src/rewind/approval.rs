@@ -6,6 +6,12 @@ use rewind_core::ErrorName;
 
 /// Hours for which an approval waits until it can be seen that nothing has changed.
 pub(crate) const CONFIRMABLE: u64 = 1;
+/// The moment at which the time to decide ends, in milliseconds.
+const DEADLINE: &str = "$toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000";
+
+/// The seconds of a slice: sixty, and the rest where no whole slice would be left after it.
+// An approval that is confirmed as soon as that is possible has time beyond it. The last slice ends with the time to decide, and is long enough for its function to end within it.
+const SLICE: &str = "( $left := $max([1, $ceil((DEADLINE - $millis()) / 1000)]); $left < 100 and $type($notYet) != 'object' ? $left : 60 )";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -36,8 +42,8 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::InstancesMayExist)
             .comment(
                 "Waits for a person in slices of 60 seconds, each with a new task token that the function stores in \
-                 the table; people are asked once. In place there is only the plan to show. \
-                 docs/adr/0003-approval-in-slices.md says why.",
+                 the table; people are asked once. The last slice ends with the time to decide. In place there is only \
+                 the plan to show. docs/adr/0003-approval-in-slices.md says why.",
             )
             // Without TimeoutSeconds a task token is waited for a year.
             .wait_for_task_token()
@@ -49,7 +55,14 @@ pub(super) fn states() -> Vec<State> {
             .input_as("taskToken", "$states.context.Task.Token")
             .inputs(["requestedAt"])
             .input_as("lastRefused", "$type($confirmed) = 'object' ? $confirmed.why : null")
-            .timeout(60)
+            .input_as(
+                "rejectableUntil",
+                &format!(
+                    "$type($notYet) = 'object' ? $fromMillis($toMillis($notYet.since) + {} * 1000) : null",
+                    hours(CONFIRMABLE)
+                ),
+            )
+            .timeout_by(&SLICE.replace("DEADLINE", DEADLINE))
             .keep_as("decision", "$states.result")
             .next("IsApprovalToConfirm")
             .catch(&["States.Timeout"], Vec::new(), "IsApprovalExpired")
@@ -62,7 +75,7 @@ pub(super) fn states() -> Vec<State> {
             )
             .when_with("$type($notYet) = 'object'", vec![set("decision", "$notYet.decision")], "ConfirmApproval")
             .when_with(
-                "$millis() >= $toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000",
+                &format!("$millis() >= {DEADLINE}"),
                 found(
                     "failure",
                     ErrorName::NotApproved,
@@ -76,7 +89,25 @@ pub(super) fn states() -> Vec<State> {
             )
             .next("RequestApproval"),
         State::choice("IsApprovalToConfirm")
-            .comment("A rejection needs no confirmation.")
+            .comment(
+                "A rejection needs no confirmation. Nothing that is sent after the time to decide counts, by whatever way it \
+                 came: not even a rejection, which would delete the restored cluster.",
+            )
+            .when_with(
+                &format!("$type($notYet) != 'object' and $millis() >= {DEADLINE}"),
+                found(
+                    "failure",
+                    ErrorName::NotApproved,
+                    "RequestApproval",
+                    &format!(
+                        "($type($decision) = 'object' and $exists($decision.by) ? $string($decision.by) : 'somebody who left \
+                         no name') & ' answered too late: the time to decide ended at ' & $fromMillis({DEADLINE}) & '; ' & \
+                         ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic was moved') & '; next step: \
+                         start again, with a longer approvalTimeout'"
+                    ),
+                ),
+                "IsSourceChanged",
+            )
             .when("$type($decision) = 'object' and $decision.decision = 'approved'", "ConfirmApproval")
             .next("RecordDecision"),
         State::step("ConfirmApproval")

@@ -243,7 +243,13 @@ impl State {
 
     /// The state is given up after so many seconds: more than its function may run.
     pub(crate) fn timeout(mut self, seconds: u64) -> Self {
-        self.timeout = Some(seconds);
+        self.timeout = Some(Json::Number(seconds));
+        self
+    }
+
+    /// The state is given up after as many seconds as `expression` yields.
+    pub(crate) fn timeout_by(mut self, expression: &str) -> Self {
+        self.timeout = Some(jsonata(expression));
         self
     }
 

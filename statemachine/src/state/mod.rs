@@ -75,7 +75,7 @@ pub struct State {
     pub(crate) function: Option<&'static str>,
     pub(crate) payload: Vec<(String, Json)>,
     arguments: Vec<(String, Json)>,
-    timeout: Option<u64>,
+    timeout: Option<Json>,
     seconds: Option<Json>,
     output: Option<Json>,
     error: Option<(Json, Json)>,
@@ -118,7 +118,7 @@ impl State {
         put("Comment", self.comment.clone().map(Json::Text));
         put("Resource", self.resource().map(Json::Text));
         put("Arguments", self.arguments());
-        put("TimeoutSeconds", self.timeout.map(Json::Number));
+        put("TimeoutSeconds", self.timeout.clone());
         put("Seconds", self.seconds.clone());
         if let Some((error, cause)) = &self.error {
             put("Error", Some(error.clone()));

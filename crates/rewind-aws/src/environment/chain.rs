@@ -4,13 +4,17 @@
 use super::{Aws, http};
 use crate::classify::{Call, classify};
 use aws_config::BehaviorVersion;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::retry::RetryConfig;
 use rewind_core::{ErrorName, StepError};
 
 impl Aws {
-    /// Finds Region and credentials as the AWS CLI does; `profile` goes before `AWS_PROFILE`, `region` before `AWS_REGION`.
+    /// Finds Region and credentials as the AWS CLI does: a `profile` that is named goes before keys in the environment, which go
+    /// before `AWS_PROFILE`; `region` goes before `AWS_REGION`, and that before the profile's.
     ///
     /// # Errors
     ///
@@ -32,7 +36,12 @@ impl Aws {
             .ok_or_else(|| missing("no AWS Region").advice("set AWS_REGION, or give --region"))?;
         let advice = "sign in as for the AWS CLI (aws sso login, AWS_PROFILE or AWS_ACCESS_KEY_ID); \
                       for the local stack: set -a; . .local/stack.env; set +a";
-        let credentials = found.credentials_provider().ok_or_else(|| missing("no AWS credentials").advice(advice))?;
+        let credentials = match profile {
+            // By default keys in the environment win over any profile: whoever named one would act on another account.
+            Some(profile) => Some(SharedCredentialsProvider::new(of_profile(profile, &region, http.clone()))),
+            None => found.credentials_provider(),
+        };
+        let credentials = credentials.ok_or_else(|| missing("no AWS credentials").advice(advice))?;
         // Resolved now: later, each call would fail with a message of the service in place of one about the profile.
         credentials.provide_credentials().await.map_err(|error| {
             let why = DisplayErrorContext(&error).to_string();
@@ -54,4 +63,10 @@ impl Aws {
         let caller = answer.map_err(|e| classify(&e, Call::Read, "sts:GetCallerIdentity"))?;
         caller.arn.ok_or_else(|| StepError::bug("sts:GetCallerIdentity named nobody"))
     }
+}
+
+/// The credentials of a profile, whatever the environment holds.
+fn of_profile(profile: &str, region: &aws_config::Region, http: SharedHttpClient) -> ProfileFileCredentialsProvider {
+    let config = ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http);
+    ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build()
 }

@@ -13,9 +13,9 @@ mod undo;
 mod window;
 
 pub use approval::{approval_mail, approval_request};
-pub use notice::{decided, ending, failed, started};
+pub use notice::{decided, ending, failed, moment, started};
 pub use outcome::outcome;
-pub use plan::plan;
+pub use plan::{plan, start_of};
 pub use proposal::{decision_basis, proposal};
 pub use recovery::{recoveries, recovery};
 pub use report::{Values, report};

@@ -3,6 +3,15 @@
 use crate::document::Document;
 use rewind_core::Ending;
 
+/// Formats the moment that a request means, in the words of whoever asks; nothing where it means none yet.
+pub fn moment(moment: Option<&str>) -> Document {
+    let mut document = Document::new();
+    if let Some(moment) = moment {
+        document.field("back to", moment);
+    }
+    document
+}
+
 /// Formats the notice that a recovery was started, or had been started before.
 pub fn started(id: &str, started_before: bool) -> Document {
     let mut document = Document::new();

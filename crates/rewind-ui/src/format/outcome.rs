@@ -2,8 +2,11 @@
 
 use super::plan::plan;
 use crate::document::Document;
-use rewind_core::{HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
+use rewind_core::{Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
 use std::collections::BTreeMap;
+
+/// The state in which people decide.
+const WAIT_FOR_PEOPLE: &str = "RequestApproval";
 
 /// The number of states whose times are named: the rest take moments.
 const LONGEST_STATES: usize = 4;
@@ -14,7 +17,7 @@ pub fn outcome(outcome: &Outcome) -> Document {
     match outcome {
         Outcome::Planned(planned) => return plan(&planned.plan),
         Outcome::Recovered(recovered) => {
-            document.heading(format!("{} is back as it was at {}", recovered.cluster, recovered.rewound_to));
+            document.heading(result(recovered));
         }
         // One that was ended before it moved a record.
         Outcome::Undone(undone) if undone.dns.is_empty() => {
@@ -26,6 +29,24 @@ pub fn outcome(outcome: &Outcome) -> Document {
     }
     document.extend(outcome_fields(outcome));
     document
+}
+
+/// Explains where the data is, and which cluster clients are on.
+// Side by side the source is not back: it has its traffic still, or is fenced. Whoever is told otherwise uses the wrong cluster.
+fn result(recovered: &Recovered) -> String {
+    let Recovered { cluster, rewound_to, .. } = recovered;
+    match (&recovered.new_cluster, recovered.dns.as_slice()) {
+        (None, _) => format!("{cluster} is back as it was at {rewound_to}"),
+        (Some(restored), []) => format!(
+            "{restored} has the data of {cluster} as it was at {rewound_to}; {cluster} is unchanged, and clients are still on it"
+        ),
+        (Some(restored), [MovedRecord { name, .. }, more @ ..]) => {
+            let records = if more.is_empty() { "leads".to_owned() } else { format!("and {} more lead", more.len()) };
+            format!(
+                "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {cluster} is fenced"
+            )
+        }
+    }
 }
 
 /// Formats the fields of an outcome without a heading.
@@ -60,13 +81,54 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     if let Some(safety_clone) = &recovered.safety_clone {
         document.extend(safety_clone_fields(safety_clone));
     }
+    if let (Some(_), Some(until)) = (&recovered.new_cluster, recovered.source.keep_until) {
+        // What it undoes to is deleted then.
+        document.field("to undo", format!("rewind undo {}, until {until}", recovered.recovery_id));
+    }
+    verified(&mut document, recovered);
     held_jobs(&mut document, &recovered.held_jobs);
+    to_do(&mut document, &recovered.differences);
     for note in &recovered.notes {
         document.warning(note);
+    }
+    if let Some(seconds) = recovered.outage_seconds {
+        document.field(
+            "outage",
+            format!("{seconds:.1} s at most: the fence began, and then clients could have a database again"),
+        );
     }
     times(&mut document, &recovered.timings);
     document
 }
+
+/// Adds what was verified: the number of checks, and the rows of each table that they read.
+// The values that checks found are data of the database, and this goes to mail and chat as well.
+fn verified(document: &mut Document, recovered: &Recovered) {
+    let (all, passed) = (recovered.checks.len(), recovered.checks.iter().filter(|check| check.passed).count());
+    document.field("checks", if all == 0 { "none were given".to_owned() } else { format!("{passed} of {all} passed") });
+    for table in recovered.tables.iter().take(TABLES) {
+        document.field("rows", table);
+    }
+    if recovered.tables.len() > TABLES {
+        document.field("rows", format!("and {} more tables", recovered.tables.len() - TABLES));
+    }
+}
+
+/// The number of tables whose rows are named: the output has all of them.
+const TABLES: usize = 10;
+
+/// Adds what people have to do on the restored cluster.
+fn to_do(document: &mut Document, differences: &[Difference]) {
+    for Difference { what, todo, .. } in differences.iter().take(DIFFERENCES) {
+        document.field("to do", format!("{what}: {todo}"));
+    }
+    if differences.len() > DIFFERENCES {
+        document.field("to do", format!("and {} more differences", differences.len() - DIFFERENCES));
+    }
+}
+
+/// The number of differences that are named: the output has all of them.
+const DIFFERENCES: usize = 10;
 
 /// The number of jobs that are named: the output has all of them.
 const JOBS: usize = 10;
@@ -140,4 +202,7 @@ fn times(document: &mut Document, timings: &BTreeMap<String, f64>) {
         states.into_iter().take(LONGEST_STATES).map(|(state, seconds)| format!("{state} {seconds:.1} s")).collect();
     let longest = if longest.is_empty() { String::new() } else { format!("; the longest: {}", longest.join(", ")) };
     document.field("took", format!("{total:.1} s{longest}"));
+    if let Some(waited) = timings.get(WAIT_FOR_PEOPLE) {
+        document.field("of that", format!("{waited:.1} s waiting for people, {:.1} s working", total - waited));
+    }
 }

@@ -1,7 +1,17 @@
 //! The plan of a recovery.
 
 use crate::document::Document;
+use crate::flags::start_command;
 use rewind_core::Plan;
+use serde_json::Value;
+
+/// Formats the command that starts exactly what a plan shows, for the request that asked for the plan.
+pub fn start_of(request: &Value, plan: &Plan) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("To start exactly this, back to {}:", plan.target));
+    document.item(start_command(request, plan.target));
+    document
+}
 
 /// Formats a plan: its steps, why this strategy was chosen, its warnings, and the findings of the preflight.
 pub fn plan(plan: &Plan) -> Document {

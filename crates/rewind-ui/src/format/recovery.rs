@@ -3,7 +3,7 @@
 use super::outcome::outcome_fields;
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{RecordedDecision, RecoveryRecord, Strategy, format_duration};
+use rewind_core::{Ending, RecordedDecision, RecoveryRecord, Strategy, format_duration};
 
 /// Formats the status of a recovery as of `now`.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
@@ -17,13 +17,17 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
     // An outcome says both of these itself, and more exactly.
     if recovery.outcome.is_none() {
         if let Some(new_cluster) = &recovery.new_cluster {
+            let strategy = recovery.plan.as_ref().map(|plan| plan.strategy);
             // In place that cluster holds the data with the mistake: nobody may take it for the restored one.
-            let name = match recovery.plan.as_ref().map(|plan| plan.strategy) {
+            let name = match strategy {
                 Some(Strategy::Backtrack) => "safety clone",
                 Some(_) => "restored cluster",
                 None => "new cluster",
             };
-            document.field(name, new_cluster);
+            // In place nothing is left of it where nothing was changed: the cluster holds what it held before.
+            if strategy != Some(Strategy::Backtrack) || recovery.state != Ending::NothingChanged.name() {
+                document.field(name, new_cluster);
+            }
         }
         if let Some(ended) = recovery.ended_at {
             document.field("took", format_duration(ended.duration_since(recovery.started_at)));
@@ -71,17 +75,26 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     document
 }
 
-/// Formats a list of recoveries: a line for each, in columns.
+/// Formats a list of recoveries as of `now`: a line for each, in columns with a header.
 pub fn recoveries(recoveries: &[RecoveryRecord], now: Timestamp) -> Document {
     let mut document = Document::new();
     if recoveries.is_empty() {
         document.plain("No recoveries.");
     }
     // By characters, as a terminal counts them, and not by bytes.
-    let width = recoveries.iter().map(|recovery| recovery.id.chars().count()).max().unwrap_or_default();
+    let longest = |text: fn(&RecoveryRecord) -> &str, header: &str| {
+        recoveries.iter().map(|recovery| text(recovery).chars().count()).fold(header.len(), usize::max)
+    };
+    let (id, cluster) =
+        (longest(|recovery| &recovery.id, "RECOVERY"), longest(|recovery| &recovery.cluster, "CLUSTER"));
+    if !recoveries.is_empty() {
+        document.plain(format!("Recoveries as of {}, the latest first:", to_the_second(now)));
+        document.heading(format!("{:<id$}  {:<16}  {:<cluster$}  STARTED", "RECOVERY", "STATE", "CLUSTER"));
+    }
     for recovery in recoveries {
         let started = with_age(recovery.started_at, now);
-        document.plain(format!("{:<width$}  {:<16}  {}  {started}", recovery.id, recovery.state, recovery.cluster));
+        document
+            .plain(format!("{:<id$}  {:<16}  {:<cluster$}  {started}", recovery.id, recovery.state, recovery.cluster));
     }
     document
 }
@@ -92,15 +105,18 @@ fn decided(decision: &RecordedDecision) -> String {
 }
 
 fn with_age(at: Timestamp, now: Timestamp) -> String {
-    // Milliseconds help nobody to recognise a recovery by its time.
-    let second = at.round(jiff::Unit::Second).unwrap_or(at);
-    format!("{second} ({} ago)", format_duration(now.duration_since(at)))
+    format!("{} ({} ago)", to_the_second(at), format_duration(now.duration_since(at)))
+}
+
+/// Drops the parts of a second: they help nobody to recognise a recovery by its time.
+fn to_the_second(at: Timestamp) -> Timestamp {
+    at.round(jiff::Unit::Second).unwrap_or(at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rewind_aws::fixtures::{plan, recovered, recovery_record, time};
+    use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, time};
     use rewind_core::{Outcome, PendingApproval};
 
     fn awaiting() -> RecoveryRecord {
@@ -157,9 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn in_place_a_safety_clone_that_was_deleted_again_is_not_shown() {
+        let in_place = RecoveryRecord { outcome: None, approval: None, ..recovery_record(&in_place_plan()) };
+        let shown = |state: &str| {
+            let failed = RecoveryRecord { state: state.into(), ..in_place.clone() };
+            recovery(&failed, time("2026-11-23T12:00:00Z")).to_string().contains("safety clone")
+        };
+        assert_eq!([shown("NothingChanged"), shown("NeedsOperator"), shown("Running")], [false, true, true]);
+    }
+
+    #[test]
     fn a_list_has_a_line_for_each_recovery_and_an_empty_list_is_a_sentence() {
         let now = time("2026-11-23T10:45:00Z");
-        assert_eq!(recoveries(&[awaiting(), awaiting()], now).lines().len(), 2);
+        let list = recoveries(&[awaiting(), awaiting()], now);
+        assert_eq!(list.lines().len(), 4);
+        assert!(list.lines()[0].text().contains("2026-11-23T10:45:00Z") && list.lines()[1].text().contains("STATE"));
         assert_eq!(recoveries(&[], now).to_string(), "No recoveries.\n");
     }
 }

@@ -6,7 +6,9 @@ pub mod slack;
 mod terminal;
 
 pub use plain::plain;
-pub use terminal::terminal;
+pub use terminal::{broken, terminal};
 
+#[cfg(test)]
+mod screens;
 #[cfg(test)]
 mod tests;

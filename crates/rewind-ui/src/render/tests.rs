@@ -34,7 +34,7 @@ fn report() -> Report {
 }
 
 /// A proposal in which every list has something. Of its differences the restore's comes twice, as the state machine has it.
-fn proposal() -> Proposal {
+pub(super) fn proposal() -> Proposal {
     let difference = Difference::new("log exports", "audit", "none", "turn them on");
     let plan = Plan {
         will_do: vec!["restore orders".to_owned(), "fence orders".to_owned()],
@@ -47,6 +47,19 @@ fn proposal() -> Proposal {
         restored: Some(Restored { differences: vec![difference.clone()], ..restored() }),
         report: Some(report()),
         differences: vec![difference, Difference::new("custom endpoints", "1", "none", "make it again")],
+    }
+}
+
+/// A recovery whose end has every line that an end may have side by side.
+pub(super) fn recovered_with_everything() -> Recovered {
+    let report = report();
+    Recovered {
+        checks: report.checks,
+        tables: report.tables,
+        notes: report.notes,
+        differences: vec![Difference::new("log exports", "audit", "none", "turn them on")],
+        timings: [("RequestApproval".to_owned(), 10.0), ("total".to_owned(), 14.1)].into(),
+        ..recovered()
     }
 }
 
@@ -85,8 +98,8 @@ fn every_fact_of_a_document_is_in_every_rendering() {
     for document in documents() {
         let renderings = [
             plain(&document),
-            terminal(&document, true),
-            terminal(&document, false),
+            terminal(&document, true, None),
+            terminal(&document, false, None),
             slack::sections(&document).join("\n"),
         ];
         // A renderer that drops a kind of line would hide a warning from everybody who reads only that one.
@@ -186,7 +199,7 @@ If you reject:
 #[test]
 fn a_proposal_as_plain_text() {
     assert_eq!(plain(&format::proposal(&proposal(), Values::Shown)), PLAIN);
-    assert_eq!(terminal(&format::proposal(&proposal(), Values::Shown), false), PLAIN);
+    assert_eq!(terminal(&format::proposal(&proposal(), Values::Shown), false, None), PLAIN);
 }
 
 #[test]
@@ -210,7 +223,7 @@ If you reject:
 
 #[test]
 fn a_proposal_on_a_terminal_is_the_plain_text_with_styles() {
-    let text = terminal(&format::proposal(&proposal(), Values::Shown), true);
+    let text = terminal(&format::proposal(&proposal(), Values::Shown), true, None);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "\u{1b}[1mThe plan: orders back to 2026-11-23T10:30:00Z\u{1b}[0m");
     assert_eq!(lines[1], "  \u{1b}[2m1.\u{1b}[0m restore orders");
@@ -264,7 +277,7 @@ fn an_outcome_as_plain_text() {
     assert_eq!(
         plain(&format::outcome(&Outcome::Recovered(Box::new(recovered())))),
         "\
-orders is back as it was at 2026-11-23T10:30:00Z
+db.example.com leads to orders-r, which has the data of orders as it was at 2026-11-23T10:30:00Z; orders is fenced
   rewound to       2026-11-23T10:30:00Z
   restored cluster orders-r
   writer           orders-r.cluster-x.us-east-1.rds.amazonaws.com
@@ -274,7 +287,41 @@ orders is back as it was at 2026-11-23T10:30:00Z
   source           orders is kept until 2026-11-30T10:40:00Z, then deleted into a snapshot if nobody uses it
   to keep longer   aws rds add-tags-to-resource …
   to keep forever  aws rds remove-tags-from-resource …
+  to undo          rewind undo operation-001, until 2026-11-30T10:40:00Z
+  checks           none were given
+  outage           3.2 s at most: the fence began, and then clients could have a database again
   took             14.1 s; the longest: StartRestore 1.5 s
 "
     );
+}
+
+#[test]
+fn the_end_names_the_cluster_with_the_data_and_the_one_that_clients_are_on() {
+    let first =
+        |recovered: Recovered| format::outcome(&Outcome::Recovered(Box::new(recovered))).lines()[0].text().to_owned();
+    let record = recovered().dns[0].clone();
+    let two = Recovered { dns: vec![record.clone(), record], ..recovered() };
+    assert!(first(two).starts_with("db.example.com and 1 more lead to orders-r, which has the data of orders"));
+    let beside = Recovered { dns: Vec::new(), fence: None, ..recovered() };
+    assert_eq!(
+        first(beside),
+        "orders-r has the data of orders as it was at 2026-11-23T10:30:00Z; orders is unchanged, and clients are still on it"
+    );
+    let in_place = Recovered { new_cluster: None, dns: Vec::new(), ..recovered() };
+    assert_eq!(first(in_place), "orders is back as it was at 2026-11-23T10:30:00Z");
+}
+
+#[test]
+fn the_end_has_checks_rows_and_what_is_to_do_and_how_long_people_took() {
+    let text = plain(&format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything()))));
+    for part in [
+        "1 of 2 passed",
+        "public.orders in shop: 2 rows, 0 on the source",
+        "log exports: turn them on",
+        "10.0 s waiting for people, 4.1 s working",
+    ] {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+    // Values are data of the database, and this goes to mail and chat.
+    assert!(!text.contains("found 3"), "{text}");
 }

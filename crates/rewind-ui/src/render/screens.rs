@@ -1,0 +1,93 @@
+//! Every screen that a person reads at night, at three widths and without colour, against the committed files in `screens/`.
+//! `REWIND_DRAW=1` writes them anew, to be read in the diff.
+
+use super::terminal;
+use super::tests::{proposal, recovered_with_everything};
+use crate::document::Document;
+use crate::format;
+use rewind_aws::fixtures::{plan, recovery_record, time};
+use rewind_core::{Ending, Outcome, PendingApproval, Plan, RecoveryRecord};
+use serde_json::json;
+use std::path::Path;
+
+const NOW: &str = "2026-11-23T10:45:00Z";
+
+const CAUSE: &str = "the writer of orders-r refused the login; traffic is on the source orders, which is untouched; the restored cluster \
+                     orders-r is kept until 2026-11-24T10:45:00Z; next step: rewind resume operation-001 [Unavailable in Verify]";
+
+fn awaiting() -> RecoveryRecord {
+    RecoveryRecord {
+        id: "rewind-orders-20261123-103500".into(),
+        state: "AwaitingApproval".into(),
+        started_at: time("2026-11-23T10:35:00Z"),
+        approval: Some(PendingApproval {
+            task_token: "secret-token".into(),
+            hash: "3fa9c1d20b7e".into(),
+            requested_at: time("2026-11-23T10:40:00Z"),
+            expires_at: time("2026-11-23T11:40:00Z"),
+            last_refused: None,
+        }),
+        ..recovery_record(&plan())
+    }
+}
+
+fn screens() -> Vec<(&'static str, Document)> {
+    let ended =
+        RecoveryRecord { id: "rewind-payments-20261122-020000".into(), state: "Recovered".into(), ..awaiting() };
+    let asked = proposal();
+    let request = json!({
+        "cluster": "orders", "to": "5m ago", "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }], "dryRun": true,
+    });
+    let mut planned = format::plan(&asked.plan);
+    planned.extend(format::start_of(&request, &Plan { ..asked.plan.clone() }));
+    vec![
+        ("status", format::recovery(&awaiting(), time(NOW))),
+        ("list", format::recoveries(&[awaiting(), ended], time(NOW))),
+        ("plan", planned),
+        ("approval", format::approval_request("operation-001", &asked, "3fa9c1d20b7e", time("2026-11-23T11:40:00Z"))),
+        ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
+        ("failure", format::failed("operation-001", Ending::NothingChanged, Some(CAUSE))),
+    ]
+}
+
+#[test]
+fn every_screen_is_the_committed_one_at_60_80_and_120_columns() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/screens");
+    let draw = std::env::var_os("REWIND_DRAW").is_some();
+    for (name, document) in screens() {
+        for width in [60, 80, 120] {
+            let (drawn, file) = (terminal(&document, false, Some(width)), folder.join(format!("{name}.{width}.txt")));
+            if draw {
+                std::fs::write(&file, &drawn).unwrap();
+            }
+            let committed = std::fs::read_to_string(&file).unwrap_or_default();
+            assert!(drawn == committed, "{name} at {width} columns is another: REWIND_DRAW=1 writes it anew\n{drawn}");
+        }
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_but_for_commands_and_words_that_are_longer() {
+    for (name, document) in screens() {
+        for width in [60, 80, 120] {
+            for line in terminal(&document, false, Some(width)).lines() {
+                let is_command = ["aws ", "rewind "].iter().any(|program| line.contains(program));
+                let has_room = line.chars().count() <= width || is_command;
+                let indent = line.chars().take_while(|c| *c == ' ').count();
+                let is_one_word = !line.trim().contains(' ') && indent < width;
+                assert!(has_room || is_one_word, "{name} at {width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_screen_has_the_same_words_at_every_width() {
+    let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+    for (name, document) in screens() {
+        let whole = terminal(&document, false, None);
+        for width in [60, 80, 120] {
+            assert_eq!(words(&terminal(&document, false, Some(width))), words(&whole), "{name} at {width}");
+        }
+    }
+}
