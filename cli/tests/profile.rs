@@ -1,6 +1,14 @@
 //! The account on which the command acts: chosen as the AWS CLI chooses it. A server on this machine stands for AWS, and the
 //! tests read whose key a request is signed with.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is wrong"
+)]
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};

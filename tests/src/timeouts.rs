@@ -115,7 +115,7 @@ fn a_state_waits_longer_than_its_function_may_run() {
 
 /// The seconds of the shortest slice in which a person is waited for: what a whole one leaves, where it is not taken as well.
 fn shortest_slice(timeout: &serde_json::Value) -> Option<u64> {
-    let slice = Regex::new(r"\$left < (\d+) \? \$left : (\d+)").ok()?.captures(timeout.as_str()?)?;
+    let slice = Regex::new(r"\$left < (\d+)[^?]* \? \$left : (\d+)").ok()?.captures(timeout.as_str()?)?;
     let seconds = |group: usize| slice[group].parse::<u64>().ok();
     seconds(1)?.checked_sub(seconds(2)?)
 }

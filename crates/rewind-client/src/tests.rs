@@ -698,7 +698,7 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     // With the dot at its end, as people write it.
     let moved = Zone(Some("Orders-r.cluster-x.us-east-1.rds.amazonaws.com."));
     let shown = standing(&aws, &moved).await;
-    assert_eq!(shown.traffic, ["db.example.com leads to orders-r"]);
+    assert_eq!(shown.traffic, ["db.example.com leads to orders-r", "db-ro.example.com leads to orders-r"]);
     assert_eq!((shown.fenced, shown.outage, shown.unseen), (vec!["orders".to_owned()], None, vec![]));
     assert_eq!(shown.lease.as_deref(), Some("r-1 holds orders until 2026-11-25T01:50:00Z"));
     assert_eq!(shown.commands[0].command, "rewind undo r-1");
@@ -709,7 +709,7 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     assert!(planned.outage.unwrap().contains("db.example.com leads to orders, which may be fenced"));
     assert_eq!(
         standing(&aws, &Zone(Some("elsewhere.example.com"))).await.traffic,
-        ["db.example.com leads to elsewhere.example.com"]
+        ["db.example.com leads to elsewhere.example.com", "db-ro.example.com leads to elsewhere.example.com"]
     );
     let unseen = standing(&aws, &Zone(None)).await;
     assert_eq!(unseen.traffic, [""; 0]);

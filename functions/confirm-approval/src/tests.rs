@@ -266,7 +266,7 @@ async fn an_approval_that_waits_stays_that_of_whoever_was_verified() {
     assert_eq!((waits.verdict, waits.approvers.as_slice()), (Verdict::NotYet, [ben.clone()].as_slice()));
     // By now STS refuses the proof.
     input.decision.proof = Some(proof("too old"));
-    input.approvers = waits.approvers;
+    (input.approvers, input.approval) = (waits.approvers, waits.approval);
     let later =
         confirm_by(rds_with_restored(), Zone(None), SOON, (Vec::new(), agreeing()), input.clone()).await.unwrap();
     assert_eq!((later.verdict, later.approvers.as_slice()), (Verdict::Valid, [ben].as_slice()));

@@ -4,7 +4,7 @@
 use super::terminal;
 use super::tests::{proposal, recovered_with_everything};
 use crate::document::Document;
-use crate::format;
+use crate::format::{self, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{Ending, Outcome, PendingApproval, Plan, RecoveryRecord};
 use serde_json::json;
@@ -44,7 +44,7 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&[awaiting(), ended], time(NOW))),
         ("plan", planned),
-        ("approval", format::approval_request("operation-001", &asked, "3fa9c1d20b7e", time("2026-11-23T11:40:00Z"))),
+        ("approval", format::proposal(&asked, Values::Shown)),
         ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
         ("failure", format::failed("operation-001", Ending::NothingChanged, Some(CAUSE))),
     ]
