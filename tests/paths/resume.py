@@ -141,7 +141,7 @@ def leases():
     )  # fmt: skip
     # Fencing the source failed, and a person lifted what there was of it.
     yield Resume(
-        "one that called a person leaves its lease when its fence was lifted", [*READ, *ADOPTED],
+        "one that called a person leaves its lease when its fence was lifted", [*UNKNOWN_END, *ADOPTED],
         earlier={"state": "NeedsOperator", "fenceLiftedAt": TARGET, "recordsSentAt": "null"}, request={}, held="earlier",
     )  # fmt: skip
     yield Resume(

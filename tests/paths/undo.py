@@ -165,7 +165,7 @@ def scenario(name, path, *rest, item=None, given=None, by="ana", **more):
 
 
 def scenarios():
-    return [*ways(), *refused(), *failing(), *native(), *stopped()]
+    return [*ways(), *refused(), *failing(), *native(), *stopped(), *native_of_stopped()]
 
 
 def ways():
@@ -342,13 +342,14 @@ def failing():
         "moving back was not answered, and the records are at the source: it is undone",
         up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + SUCCESS[SUCCESS.index("UndoFenceSource") :],
         script={"UndoSwapDns": always("OutcomeUnknown")},
-        calls={"UndoSwapDns": 2, "ReadRecords": 1, "UndoFenceSource": 1, "UndoFenceRestored": 0},
+        # Before anything is fenced, and once nobody knows what the batch did.
+        calls={"UndoSwapDns": 2, "ReadRecords": 2, "UndoFenceSource": 1, "UndoFenceRestored": 0},
     )
     yield scenario(
         "moving back was not answered, and the zone cannot be read: the restored cluster is opened",
         up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
         "OutcomeUnknown",
-        script={"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": always("RewindFailed")},
+        script={"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": [MOVED["ReadRecords"][0] | {"always": False}, *always("RewindFailed")]},
         calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
         lease_stays=True,
     )
@@ -374,6 +375,7 @@ def native():
         mocked={"AcquireRestoredLease": broken},
         calls=NO_CALLS,
     )
+    yield scenario("DescribeRecovery throws: its record says that it is over", SUCCESS, mocked={"DescribeRecovery": "Sfn.SfnException"})
     yield scenario("ReleaseRestoredLease throws", SUCCESS, mocked={"ReleaseRestoredLease": broken})
     yield scenario("UndoFinish fails: the tags mean nothing any more", SUCCESS, script={"UndoFinish": always("RewindFailed")})
     yield scenario("RecordUndone throws", SUCCESS, mocked={"RecordUndone": broken}, recorded=False)
@@ -456,7 +458,7 @@ def stopped():
         [*READ, *OVER_BY_NOW, *WAITED, *WORK],
         noted=True, fenced=True, sent=True, script={"ReadRecords": [{"answer": at_source, "always": True}]}, calls=once, recorded="Undone",
     )  # fmt: skip
-    lifted = [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, "UndoFenceSource", USED]
+    lifted = [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, "UndoFenceSource", "EndFenceWatch", USED]
     yield Stopped(
         "one that was stopped between fence and switch has its fence lifted, and its restored cluster is kept",
         [*lifted, *CANCELLED[len(UNDER_LEASE) :]],
@@ -493,6 +495,25 @@ def stopped():
     )  # fmt: skip
 
 
+def native_of_stopped():
+    """The native states that end a recovery and keep its record, made to throw: it goes on where it could not be ended."""
+    broken, nothing = "DynamoDB.AmazonDynamoDBException", {call: 0 for call in [*STEPS, "KeepRestored"]}
+    stopping = [*READ, "DescribeRecovery", "IsRecoveryOver", "RecordCancel"]
+    for state, path, error in [("RecordCancel", stopping, broken), ("StopRecovery", [*stopping, "StopRecovery"], "Sfn.SfnException")]:
+        yield Stopped(
+            f"{state} throws: the recovery runs on",
+            [*path, *REFUSED],
+            "Unavailable",
+            [f"told to [{error} in {state}]"],
+            mocked={state: error}, runs=True, calls=nothing, recorded="Running", lease_stays=True,
+        )  # fmt: skip
+    yield Stopped(
+        "RecordCancelled throws: it is ended all the same",
+        [*READ, *OVER_BY_NOW, *CANCELLED],
+        mocked={"RecordCancelled": broken}, state="AwaitingApproval", calls=nothing | {"KeepRestored": 1}, recorded="AwaitingApproval",
+    )  # fmt: skip
+
+
 def run_stopped(deployment, scenario):
     """Runs a recovery up to the wait for people, makes its record what the scenario says, and undoes it; answers what is wrong."""
     recovery = slug(scenario.name)
@@ -526,17 +547,21 @@ def run_stopped(deployment, scenario):
     given = {"recovery": recovery, "by": "ana"} | ({"cancel": True} if scenario.cancel else {})
     ended = execute(deployment, scenario, name, given)
     status = states.describe_execution(executionArn=arn)["status"]
+    runs_on = scenario.runs and scenario.recorded == "Running"
+    if runs_on:
+        states.stop_execution(executionArn=arn)
     kept, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
     calls = [call["call"] for call in deployment.calls_of(recovery)]
     counts = [f"{call} was called {calls.count(call)} times" for call, times in scenario.calls.items() if calls.count(call) != times]
-    expected = [] if scenario.recorded == "Running" else ["cancel", "approval"]
+    is_recorded = scenario.recorded in ("Undone", "NothingChanged")
+    expected = ["cancel", "approval"] if is_recorded else []
     return [
         *problems_of_end(deployment, scenario, ended),
         *counts,
-        *([f"the recovery is {status}"] if status != "ABORTED" else []),
+        *([f"the recovery is {status}"] if status != ("RUNNING" if runs_on else "ABORTED") else []),
         *([f"the lease {'stayed' if left else 'is gone'}"] if bool(left) != scenario.lease_stays else []),
         *(["the lease of the restored cluster stayed"] if deployment.item(f"{lease}-rewind") else []),
         *([f"the table says {kept['state']['S']}, expected {scenario.recorded}"] if kept["state"]["S"] != scenario.recorded else []),
         *(f"{attribute} is still in the record" for attribute in expected if attribute in kept),
-        *(["the watch over the fence goes on"] if scenario.recorded != "Running" and "fenceWatchEndedAt" not in kept else []),
+        *(["the watch over the fence goes on"] if is_recorded and "fenceWatchEndedAt" not in kept else []),
     ]
