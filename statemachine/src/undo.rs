@@ -232,7 +232,7 @@ fn states() -> Vec<State> {
         State::describe_execution("DescribeRecovery", "$recovery.executionArn")
             .progress("asks Step Functions if the recovery is over")
             .comment("Whatever the record says: stop-execution runs no state, and so leaves it as it was.")
-            .keep_as("status", "$states.result.Status")
+            .keep_as("status", "$exists($states.result.Status) ? $states.result.Status : 'unknown'")
             .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
             .next("IsRecoveryOver")
             .catch(&ANY, vec![set_to("status", "unknown".into())], "IsRecoveryOver"),

@@ -18,7 +18,7 @@ from collections import defaultdict
 
 import ministack_strict
 from jsonata import timebox
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, UNDO, WATCH, WITHOUT_TIMEOUTS
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, WATCH, WITHOUT_TIMEOUTS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -28,10 +28,11 @@ INTEGRITY = "WhQB5tXQ32qjkx2GYHFw2XbL90u+LLzjofAYwi+86g6SyZeXHz9F1Q0amy3dWRYczsh
 
 DEFINITIONS = {
     MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", CLEAN_UP: "cleanup", CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup",
-    WATCH: "watch",
+    WATCH: "watch", STOPPED: "stopped",
 }  # fmt: skip
-# The deployed watch, which every recovery starts beside the copies; CloudFormation gives it letters behind its name.
-DEPLOYED_WATCH = "rewind-paths-FenceWatch-"
+# What is deployed and runs beside the copies: the watch that every recovery starts, and what finds those that were stopped. CloudFormation
+# gives them letters behind their names.
+DEPLOYED = {"rewind-paths-FenceWatch-": WATCH, "rewind-paths-Stopped-": STOPPED}
 AT = 1795428000000  # the time of every evaluation: 2026-11-23T10:00:00Z
 
 # What a field takes, by its name: the rest takes anything.
@@ -63,7 +64,7 @@ def definitions() -> dict:
 
 def definition_of(machine: str) -> str:
     """The definition of a machine by its name on the local Step Functions."""
-    return DEFINITIONS[WATCH if machine.startswith(DEPLOYED_WATCH) else machine]
+    return DEFINITIONS[next((copy for name, copy in DEPLOYED.items() if machine.startswith(name)), machine)]
 
 
 def places_of(definitions: dict) -> list[tuple]:

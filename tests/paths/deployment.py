@@ -209,13 +209,16 @@ def without(definition, timeouts):
 
 
 def mocks(scenarios):
-    """ministack's mock configuration: which native state throws what, by scenario."""
-    cases, throws = {}, {}
+    """ministack's mock configuration: which native state throws or answers what, by scenario."""
+    cases, answers = {}, {}
     for scenario in scenarios:
         for state, error in (scenario.mocked or {}).items():
             case = slug(f"{scenario.name} {state}")
             cases.setdefault(scenario.machine, {}).setdefault(slug(scenario.name), {})[state] = case
+            if isinstance(error, list):
+                answers[case] = {str(n): {"Return": answer} for n, answer in enumerate(error)}
+                continue
             error, cause = error if isinstance(error, tuple) else (error, "told to")
-            throws[case] = {"0": {"Throw": {"Error": error, "Cause": cause}}}
+            answers[case] = {"0": {"Throw": {"Error": error, "Cause": cause}}}
     machines = {machine: {"TestCases": of_it} for machine, of_it in cases.items()}
-    return {"StateMachines": machines, "MockedResponses": throws}
+    return {"StateMachines": machines, "MockedResponses": answers}

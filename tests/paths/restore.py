@@ -154,6 +154,17 @@ def scenarios():
             calls={"RequestApproval": 2, "ConfirmApproval": 2},
         ),
         Scenario(
+            "approved while RDS is at work on the cluster, for too long",
+            START + REWIND + ASK + CONFIRM + KEPT + NOTHING_CHANGED,
+            "ClusterNotReady",
+            ["could not be confirmed for an hour, the last time because my-aurora-cluster is modifying", IS_KEPT],
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            script={"ConfirmApproval": [{"answer": NOT_YET, "always": True}]},
+            calls={"RequestApproval": 1, "ConfirmApproval": 1},
+            machine=WITHOUT_TIMEOUTS,
+        ),
+        Scenario(
             "approved while RDS is at work on the cluster, and rejected meanwhile",
             START + REWIND + ASK + CONFIRM + ["RequestApproval", "IsApprovalToConfirm", *DECIDED] + REJECTED + NOTHING_CHANGED,
             "NotApproved",

@@ -107,7 +107,7 @@ class Scenario:
         self.decide = decide if isinstance(decide, list) else [decide]
         self.held = more.pop("held", False)  # the lease is somebody else's
         self.machine = more.pop("machine", MACHINE)
-        self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error, or error and cause
+        self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error, or error and cause; or its answers
         self.lease_stays = more.pop("lease_stays", False)
         self.recorded = more.pop("recorded", True)
         self.differences = more.pop("differences", [])  # beside those of AddInstances

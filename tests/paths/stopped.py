@@ -39,7 +39,8 @@ def problems_of_table(scenario, fields, after, lease):
     if bool(lease) != scenario.lease_stays:
         yield f"the lease {'stayed' if lease else 'is gone'}"
     # Without the record nobody knows which lease it is.
-    if lease and ("stoppedAt" in lease) != ("NoteOnLease" in scenario.path and "ReadRecovery" not in (scenario.mocked or {})):
+    noted = "NoteOnLease" in scenario.path and not {"ReadRecovery", "NoteOnLease"} & set(scenario.mocked or {})
+    if lease and ("stoppedAt" in lease) != noted:
         yield f"the lease says {lease}"
     if scenario.recorded is None:
         if after is not None and after != {name: {"S": value} for name, value in fields.items()}:
@@ -82,6 +83,9 @@ def scenarios():
             f"{state} throws: a person is called", up_to(state, READ) + CALLED[len(READ) :], item={}, mocked={state: BROKEN},
             recorded="NeedsOperator", **(called | ({"lease_stays": True} if state == "ReadFence" else {})),
         )  # fmt: skip
+    yield scenario("RecordStopped throws: the cluster is free all the same", FREE, item={}, mocked={"RecordStopped": BROKEN})
+    yield scenario("ReleaseLease throws", FREE, item={}, mocked={"ReleaseLease": BROKEN}, recorded="NothingChanged", lease_stays=True)
+    yield scenario("NoteOnLease throws", CALLED, cause=by_undo, item=BEGUN, mocked={"NoteOnLease": BROKEN}, recorded="NeedsOperator", **called)
     yield scenario(
         "the event that nothing was fenced cannot be sent: the end pages", [*up_to("IsOperatorNeeded", FREE), "NeedsOperator"], "Unavailable",
         ["was ended from outside (ABORTED); nothing was fenced"], item={}, mocked={"AnnounceStopped": BROKEN}, recorded="NothingChanged",

@@ -55,6 +55,7 @@ def test_resume(deployment, scenario):
 MACHINES = {
     "rewind.asl.json": [*restore.scenarios(), *backtrack.scenarios(), *resume.scenarios()],
     "undo.asl.json": undo.scenarios(), "cleanup.asl.json": clean_up.scenarios(), "watch.asl.json": [*watch.scenarios()],
+    "stopped.asl.json": [*stopped.scenarios()],
 }  # fmt: skip
 
 

@@ -241,6 +241,14 @@ def refused():
             script={"ReadRecords": [{"answer": {"records": found, "what": "somebody's", "swap": None}}]},
             calls=NO_CALLS | {"ReadRecords": 1},
         )
+    yield scenario(
+        "a zone that cannot be read ends it before anything is fenced",
+        up_to("ReadRecords", SUCCESS) + RELEASED,
+        "RewindFailed",
+        ["it is so [RewindFailed in ReadRecords]"],
+        script={"ReadRecords": always("RewindFailed")},
+        calls=NO_CALLS | {"ReadRecords": 1},
+    )
     for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:
         yield scenario(
             f"an input that is {name} is refused",
@@ -507,6 +515,13 @@ def native_of_stopped():
             [f"told to [{error} in {state}]"],
             mocked={state: error}, runs=True, calls=nothing, recorded="Running", lease_stays=True,
         )  # fmt: skip
+    # Seen before Step Functions shows the end.
+    runs, over = {"Status": "RUNNING"}, {"Status": "ABORTED", "StopDate": "2026-11-23T10:41:00Z"}
+    yield Stopped(
+        "its end is shown a moment after it",
+        [*READ, *STOP[:4], *["DescribeRecovery", "IsRecoveryOver", "WaitForEnd"], *OVER_BY_NOW, *CANCELLED],
+        mocked={"DescribeRecovery": [runs, runs, over]}, runs=True, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
+    )  # fmt: skip
     yield Stopped(
         "RecordCancelled throws: it is ended all the same",
         [*READ, *OVER_BY_NOW, *CANCELLED],

@@ -40,7 +40,7 @@ pub(super) fn states() -> Vec<State> {
             ),
             "IsSourceChanged",
         )
-        .undone_from("IsSourceChanged");
+        .fails_to("IsSourceChanged");
     let watched = watch::start("FenceSource");
     let fenced = [
         State::step("FenceSource")
