@@ -55,6 +55,8 @@ def structure(machine: dict, substitutions: list[str]) -> list[str]:
     if not found.stdout.strip():
         return [found.stderr] if found.returncode else []
     matches = json.loads(found.stdout)
+    # The schema lets a Task's time be a number alone; Step Functions takes an expression too.
+    matches = [m for m in matches if not ("is not of type 'number'" in m["Message"] and m["Location"]["Path"][-1] == "TimeoutSeconds" and '"{%' in m["Message"])]
     # The path begins with the template around it: Resources, Machine, Properties, Definition.
     return [f"{'/'.join(map(str, (m['Location']['Path'] or [])[4:]))}: {m['Message']}" for m in matches]
 

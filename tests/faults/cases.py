@@ -152,12 +152,28 @@ class Run:
         return first
 
     def undo(self):
+        if self.flow.cancelled:
+            return self.cancelled_first()
         first = self.recovered_first()
         self.plan(self.name)
         return self.start_undo(first, self.name)
 
-    def start_undo(self, recovery, name):
-        return self.execute(self.stack.outputs["UndoStateMachineArn"], name, {"recovery": recovery, "by": "e2e"})
+    def cancelled_first(self):
+        """A recovery that is cancelled while people are asked."""
+        self.plan(self.name)
+        undone = []
+
+        def cancel(run):
+            undone.append((self.start_undo(run.id, self.name, cancel=True), self.execution))
+
+        ended = self.recovery(f"{self.name}-first", at=("RequestApproval", cancel))
+        if ended["status"] != "ABORTED":
+            raise Failed(f"{self.case.id}: the recovery that was cancelled is {ended['status']}")
+        ended, self.execution = undone[0]
+        return ended
+
+    def start_undo(self, recovery, name, **more):
+        return self.execute(self.stack.outputs["UndoStateMachineArn"], name, {"recovery": recovery, "by": "e2e", **more})
 
     def clean_up(self):
         self.recovered_first()

@@ -52,6 +52,8 @@ class Flow:
     hidden: bool = False
     # An attempt to move the records noted that it sends them, and ended before it did.
     noted: bool = False
+    # It is cancelled while people are asked.
+    cancelled: bool = False
     # The source has a reader too, and the restored cluster's writer starts after its reader.
     late_writer: bool = False
 
@@ -108,6 +110,7 @@ FLOWS = [
          ("backtrack undo", "fence undo", "instances undo", "restore undo"),
          engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
     Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "UndoFenceRestored", "ReadRecordsBack", "KeepRestored")),
+    Flow("cancelled", UNDO, "a recovery is cancelled while people are asked", "Undone", states=("KeepRestored",), cancelled=True),
     Flow("undo that fails", UNDO, "the records can't be moved back", "NeedsOperator", states=("UndoFenceRestored", "ReadRecordsBack"),
          leading={"UndoSwapDns": "fails"}),
     Flow("clean-up", CLEAN_UP, "the fenced source is past its time", "CleanedUp", states=invoking(CLEAN_UP)),
@@ -166,6 +169,7 @@ LEAVES = {
     "in place, forward again": NOTHING,
     "undo": RESTORED,
     "undo that fails": RESTORED,
+    "cancelled": RESTORED,
     "clean-up": NOTHING,
 }
 
@@ -253,5 +257,7 @@ RULES = {
         **dict.fromkeys((("UndoSwapDns", "answer lost"), ("UndoSwapDns", "outlives")), ("Undone", RESTORED)),
     },
     "undo that fails": {UNDO: ("NeedsOperator", RESTORED)},
+    # It bears a time since it was restored.
+    "cancelled": {UNDO: ("Undone", RESTORED)},
     "clean-up": {CLEAN_UP: ("NotCleanedUp", SOURCE)},
 }

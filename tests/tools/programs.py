@@ -13,6 +13,7 @@ TABLE = ROOT / "local" / "tools" / "needs.txt"
 # What is started under a computed name, by file: our own binaries, programs of our virtual environments, or a helper's
 # parameter whose callers are read (RUST_CALLS, and parameters of Python functions by themselves).
 COMPUTED = {
+    "cli/tests/profile.rs": {'env!("CARGO_BIN_EXE_rewind")'},
     "crates/rewind-db/tests/support/mod.rs": {'format!("{BIN}/{command}")'},
     "local/src/servers/host.rs": {"program"},
     "local/src/stack/tools.rs": {'layout.root.join("local/tools/needs")', 'folder.join("bin/python")'},
