@@ -152,9 +152,20 @@ class Variants:
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self.plain = {name: values[0] for name, values in template.candidates.items()}
+        self.plain = self.admitted({name: values[0] for name, values in template.candidates.items()})
         self.attained: dict[str, set[bool]] = {name: set() for name in template.conditions}
         self.known: dict[tuple, dict[tuple, dict[str, str]]] = {}
+
+    def admitted(self, plain: dict[str, str]) -> dict[str, str]:
+        """The values with, for each rule that refuses them, the first others of its parameters that it admits."""
+        for name, rule in self.template.rules.items():
+            if self.template.rendering(plain).refused() != name:
+                continue
+            asked = sorted(references(rule) & set(plain))
+            others = itertools.product(*(self.template.telling[parameter] for parameter in asked))
+            changed = (plain | dict(zip(asked, values, strict=True)) for values in others)
+            plain = next((each for each in changed if self.template.rendering(each).refused() != name), plain)
+        return plain
 
     def of(self, declared: dict) -> Iterator[tuple[Rendering, Variant]]:
         """Every combination of the conditions that matter, each with every parameter at its extremes in turn, and with all of

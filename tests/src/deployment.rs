@@ -167,6 +167,17 @@ fn a_key_of_your_own_serves_every_function_and_every_machine() {
     assert_eq!(roles.collect::<BTreeSet<_>>(), functions.chain(machines).collect::<BTreeSet<_>>());
 }
 
+/// Without it a deployment by defaults could be told at three in the morning that nobody can approve.
+#[test]
+fn a_deployment_that_nobody_could_approve_in_is_refused() {
+    let template = Template::read();
+    let rules: BTreeMap<&str, &Value> = template.section("Rules").collect();
+    let rule = &rules["TwoPeopleNeedNames"];
+    let (when, assertion) = (rule["RuleCondition"].to_string(), rule["Assertions"][0]["Assert"].to_string());
+    assert!(when.contains("TwoPeople") && when.contains("always"), "{when}");
+    assert!(assertion.contains("People") && assertion.contains("Not"), "{assertion}");
+}
+
 #[test]
 fn nothing_is_open_that_nobody_named() {
     let template = Template::read();
