@@ -526,12 +526,7 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
 #[test]
 fn a_recovery_that_was_stopped_pages_whatever_it_had_done() {
     let stopped = Machine::stopped();
-    let (_, announce) = stopped.states().find(|(name, _)| *name == "AnnounceStopped").unwrap();
-    let event = Regex::new("'(Rewind [A-Za-z ]+)'").unwrap();
-    let sent: BTreeSet<String> = Machine::expressions(announce)
-        .into_iter()
-        .flat_map(|expression| event.captures_iter(expression).map(|found| found[1].to_owned()))
-        .collect();
+    let (announce, sent) = announced(&stopped, "AnnounceStopped");
     assert_eq!(sent.len(), 2, "{sent:?}");
     let template = Template::read();
     for rule in ["NeedsOperatorRule", "NotifyFailureRule", "ChatRule"] {
@@ -540,6 +535,25 @@ fn a_recovery_that_was_stopped_pages_whatever_it_had_done() {
     }
     // A lost event is no silence: it leads to an end that is counted, and the count pages.
     assert_eq!(announce["Catch"][0]["Assign"]["unsent"], true);
+}
+
+#[test]
+fn the_channel_hears_each_end_of_a_recovery() {
+    let rewind = Machine::rewind();
+    let template = Template::read();
+    let heard = set(texts(&template.resource("ChatRule")["EventPattern"]["detail-type"]));
+    let (_, mut ends) = announced(&rewind, "AnnounceFailure");
+    assert_eq!(ends.len(), 3, "{ends:?}");
+    ends.insert("Rewind Recovered".to_owned());
+    assert!(ends.is_subset(&heard), "{:?}", ends.difference(&heard));
+}
+
+/// A state that sends an event, and the kinds of it.
+fn announced<'a>(machine: &'a Machine, state: &str) -> (&'a Value, BTreeSet<String>) {
+    let (_, announce) = machine.states().find(|(name, _)| *name == state).unwrap();
+    let kind = Regex::new("'(Rewind [A-Za-z ]+)'").unwrap();
+    let expressions = Machine::expressions(announce).into_iter();
+    (announce, expressions.flat_map(|text| kind.captures_iter(text).map(|found| found[1].to_owned())).collect())
 }
 
 #[test]
