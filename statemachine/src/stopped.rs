@@ -77,6 +77,7 @@ fn states() -> Vec<State> {
                 "One that an undo ended is that undo's to settle, and people know of it. One whose record has an end was stopped after it: it \
                  was told, or this is the second event of one stop.",
             )
+            .when("$state in ['Planned', 'Recovered', 'NothingChanged', 'RolledBack']", "ReleaseLeftLease")
             .when("$cancelled or $not($state in ['Running', 'AwaitingApproval', 'unplanned'])", "Settled")
             .when("$fenced", "ConcludeNeedsOperator")
             .when("$state = 'unplanned'", "ConcludeUnplanned")
@@ -127,7 +128,7 @@ fn states() -> Vec<State> {
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument(
                 "UpdateExpression",
-                "SET #state = :state, #error = :error, cause = :cause, endedAt = :now REMOVE approval".into(),
+                "SET #state = :state, #error = :error, cause = :cause, endedAt = :now, stoppedIn = :before REMOVE approval".into(),
             )
             .argument("ConditionExpression", "#state IN (:running, :awaiting)".into())
             .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#error", "error".into())]))
@@ -138,6 +139,8 @@ fn states() -> Vec<State> {
                     (":error", text("$ending.error")),
                     (":cause", text("$ending.cause")),
                     (":now", text("$now()")),
+                    // Of one that was at work, a function may still be.
+                    (":before", text("$state")),
                     (":running", object([("S", "Running".into())])),
                     (":awaiting", object([("S", "AwaitingApproval".into())])),
                 ]),
@@ -160,6 +163,10 @@ fn states() -> Vec<State> {
         release_key("ReleaseLease", "'lease#' & $cluster", "stopped")
             .comment("A lease that cannot be released expires by itself.")
             .next("AnnounceStopped")
+            .tolerated(),
+        release_key("ReleaseLeftLease", "'lease#' & $cluster", "stopped")
+            .comment("It was stopped between its end and the release.")
+            .next("Settled")
             .tolerated(),
         State::announce(
             "AnnounceStopped",

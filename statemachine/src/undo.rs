@@ -117,7 +117,7 @@ fn states() -> Vec<State> {
                 ),
             )
             .next("ReadFence")
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::table("ReadFence", "getItem")
             .progress("reads whether the fence of the source may be up")
             .comment(
@@ -129,7 +129,7 @@ fn states() -> Vec<State> {
             .keep_as("fence", "$exists($states.result.Item.fence)")
             .keep_as("restoredFence", "$exists($states.result.Item.fenceRestored)")
             .next("IsUndoable")
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::choice("IsUndoable")
             .comment(
                 "What has ended with clients where they were needs no undo. One that was half undone may be undone again: \
@@ -138,7 +138,7 @@ fn states() -> Vec<State> {
             .when_with(
                 "$state = 'Undone'",
                 refused(ErrorName::InvalidRequest, "ReadRecovery", "$id & ' is undone already; nothing was changed'"),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$not($exists($plan.cluster)) or $state in ['NothingChanged', 'RolledBack']",
@@ -148,7 +148,7 @@ fn states() -> Vec<State> {
                     "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: \
                      see which recoveries are there'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$exists($cleanUp.snapshot)",
@@ -161,7 +161,7 @@ fn states() -> Vec<State> {
                      rds restore-db-cluster-from-snapshot --snapshot-identifier ' & $cleanUp.snapshot & ' --engine ' \
                      & $plan.engine & ' --db-cluster-identifier <a new name>), and copy over what is missed'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$cancel and $state = 'Recovered'",
@@ -171,7 +171,7 @@ fn states() -> Vec<State> {
                     "$id & ' has ended well, and is not cancelled any more; nothing was changed; next step: rewind undo ' & $id & \
                      ' moves traffic back to ' & $plan.cluster",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$plan.strategy = 'backtrack' and ($noted or $fence) and $state in ['Running', 'AwaitingApproval']",
@@ -181,7 +181,7 @@ fn states() -> Vec<State> {
                     "$id & ' has begun to rewind ' & $plan.cluster & ' in place, and it alone knows how far it has come; nothing was \
                      changed; next step: let it end: it undoes itself where it fails; if its execution was stopped: docs/runbook.md'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$plan.strategy = 'backtrack' and $not($state in ['Running', 'AwaitingApproval'])",
@@ -192,7 +192,7 @@ fn states() -> Vec<State> {
                      was written to it since; nothing was changed; next step: copy what is missed from ' & \
                      $plan.newCluster & ', which holds what it was before'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$state = 'Recovered' and $count($dns) = 0",
@@ -201,7 +201,7 @@ fn states() -> Vec<State> {
                     "ReadRecovery",
                     "$id & ' moved no traffic: ' & $plan.cluster & ' has it all the time; nothing was changed'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$not($type($plan.signature) = 'string')",
@@ -212,7 +212,7 @@ fn states() -> Vec<State> {
                      was changed; next step: deploy the version that made it, undo it, and deploy this one again \
                      (docs/install.md#upgrading)'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when_with(
                 "$fence and $count($dns) = 0",
@@ -222,7 +222,7 @@ fn states() -> Vec<State> {
                     "$plan.cluster & ' may be fenced by ' & $id & ', and its record does not say which records may have moved: an \
                      earlier version began it; nothing was changed; next step: docs/runbook.md#an-execution-was-stopped'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when("$not($ended)", "DescribeRecovery")
             .when("$stillRunning > 0 and ($noted or $fence)", "WaitForStopped")
@@ -233,7 +233,7 @@ fn states() -> Vec<State> {
             .progress("asks Step Functions if the recovery is over")
             .comment("Whatever the record says: stop-execution runs no state, and so leaves it as it was.")
             .keep_as("status", "$exists($states.result.Status) ? $states.result.Status : 'unknown'")
-            .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
+            .keep_as("stillRunning", &still_running_after_stop(timeouts::HOLD_JOBS))
             .next("IsRecoveryOver")
             .catch(&ANY, vec![set_to("status", "unknown".into())], "IsRecoveryOver"),
         State::choice("IsRecoveryOver")
@@ -251,7 +251,7 @@ fn states() -> Vec<State> {
                     "'whether ' & $id & ' is over could not be seen: ' & $status & '; ' & ($asked ? 'it was asked to stop' : 'nothing was \
                      changed') & '; next step: see how its execution stands (' & $recovery.executionArn & '), and undo it again'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
             .when("$status = 'RUNNING'", "WaitForEnd")
             .assign("ended", true.into())
@@ -282,19 +282,19 @@ fn states() -> Vec<State> {
             .next("StopRecovery")
             // It has gone on meanwhile, and the record says how far.
             .catch(&CONDITION_FAILED, Vec::new(), "ReadRecovery")
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::stop_execution("StopRecovery", "$recovery.executionArn", "Cancelled", "$by & ' cancelled it by ' & $undo.id")
             .progress("ends the recovery")
             .comment("No state runs after that. The function that was called last goes on to its end, and is waited out.")
             .assign("asked", true.into())
             .next("DescribeRecovery")
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::wait("WaitForEnd", "2")
             .progress("waits until the recovery is over")
             .comment("Step Functions shows an end within moments.")
             .next("DescribeRecovery"),
         State::wait("WaitForStopped", "$stillRunning")
-            .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
+            .progress("waits until no function of the stopped recovery can run any more, some six minutes after the stop")
             .comment(
                 "A function that was called before the stop may fence the source or move the records behind what follows. Before \
                  the note on the fence none does, and nothing is waited for.",
@@ -317,10 +317,10 @@ fn states() -> Vec<State> {
                     "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
                      it to end; which it is says that item of table ${TableName}'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
-            .fails_to("ConcludeNothingChanged"),
-        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", LEASE, None)
+            .fails_to("IsAnythingLeft"),
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", LEASE, Some("$id"))
             .comment(
                 "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
                  move the same records.",
@@ -335,9 +335,9 @@ fn states() -> Vec<State> {
                     "'another execution holds lease#' & $restored.cluster & ', the restored cluster; nothing was changed; \
                      next step: wait for it to end; which it is says that item of table ${TableName}'",
                 ),
-                "ConcludeNothingChanged",
+                "IsAnythingLeft",
             )
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::step("ReadRecords")
             .function("SwapDns")
             .progress("reads from the zone where the records lead")
@@ -347,7 +347,7 @@ fn states() -> Vec<State> {
             .timeout(timeouts::SWAP_DNS)
             .keep("found")
             .next("AreRecordsOurs")
-            .fails_to("ConcludeNothingChanged"),
+            .fails_to("IsAnythingLeft"),
         State::choice("AreRecordsOurs")
             .comment(
                 "At the source, or at the restored cluster: all of them. Where all are at the source and none was ever sent to be moved, \
@@ -376,7 +376,7 @@ fn states() -> Vec<State> {
                     ),
                 ]),
             )
-            .next("ConcludeNothingChanged"),
+            .next("IsAnythingLeft"),
     ];
     states.extend(watch::start_of_undo("FenceRestored"));
     states.extend([
@@ -456,19 +456,21 @@ fn states() -> Vec<State> {
             .inputs(["restored"])
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("EndFenceWatchAfterFailure")
+            .next("IsTrafficUnmoved")
             .undo_fails_to("ConcludeNeedsOperator"),
-        watch::end_of_undo("EndFenceWatchAfterFailure", "IsTrafficUnmoved"),
         State::choice("IsTrafficUnmoved")
             .comment(
-                "A batch that was refused at the first try because a record had changed moved nothing. After any \
-                 other failure of UndoSwapDns the records may point at either cluster.",
+                "A batch that was refused at the first try because a record had changed moved nothing. After any other failure of \
+                 UndoSwapDns the records may point at either cluster. Where they led to the source all the time, clients are at one that \
+                 is fenced.",
             )
             .when(
-                "$failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and $failure.retries = 0)",
-                "ConcludeNothingChanged",
+                "$found.records = 'moved' and ($failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and \
+                 $failure.retries = 0))",
+                "EndFenceWatchAfterFailure",
             )
             .next("ConcludeNeedsOperator"),
+        watch::end_of_undo("EndFenceWatchAfterFailure", "IsAnythingLeft"),
         State::table("RecordUndone", "updateItem")
             .last_record()
             .progress("writes the end into the table")
@@ -536,8 +538,8 @@ fn states() -> Vec<State> {
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument(
                 "UpdateExpression",
-                "SET #state = :state, #error = :error, cause = :cause, #undo = :undo, moved = :none, fenceWatchEndedAt = :now, endedAt = \
-                 if_not_exists(endedAt, :now) REMOVE approval, cancel"
+                "SET #state = :state, #error = :error, cause = :cause, #undo = :undo, moved = :none, stoppedIn = :before, fenceWatchEndedAt = \
+                 :now, endedAt = if_not_exists(endedAt, :now) REMOVE approval, cancel"
                     .into(),
             )
             .argument(
@@ -552,6 +554,7 @@ fn states() -> Vec<State> {
                     (":cause", text(&format!("$by & ' cancelled it; ' & $plan.cluster & ' is not fenced and has its traffic' & ({KEPT})"))),
                     (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
                     (":none", object([("S", "{}".into())])),
+                    (":before", text("$state")),
                     (":now", text("$now()")),
                 ]),
             )
@@ -572,6 +575,17 @@ fn states() -> Vec<State> {
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is on the source. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
+        State::choice("IsAnythingLeft")
+            .comment(
+                "A recovery that was ended for this undo, or before it, with its source fenced is settled by nobody else: people have to \
+                 know, and nobody may start another recovery of that cluster meanwhile.",
+            )
+            .when(
+                "$asked and $not($ended) or $leaseKey != 'none' and ($fence or $noted) and $state in ['Running', 'AwaitingApproval', \
+                 'NeedsOperator']",
+                "ConcludeNeedsOperator",
+            )
+            .next("ConcludeNothingChanged"),
         nothing_changed(
             "($failure.state in ['FenceRestored', 'UndoSwapDns'] ? '; traffic is where the recovery left it, on ' & \
              $restored.cluster & ', and ' & $plan.cluster & ' is fenced; next step: mend what the first sentence \
@@ -581,20 +595,22 @@ fn states() -> Vec<State> {
         .comment("Traffic is where the recovery left it.")
         .next("IsLeaseTaken"),
         needs_operator(
-            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
-                             'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
-                             $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & \
-                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced' & \
-                             ($unused ? '' : ', and ' & $new & ' is fenced'); $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
-                             then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
-                             > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
-                             step: mend what the first sentence names, then undo it again: every step finds what is \
-                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ', and so is ' & \
-                             $restoredLeaseKey & ': delete both items of table ${TableName} first'; $substring($text, 0, \
-                             30000)",
+            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = 'FenceRestored' ? ($found.records = 'moved' ? \
+             'the records point at ' & $new & ', which may be fenced' : 'the records point at ' & $old & ', which is fenced') : \
+             $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & ', which is fenced' : \
+             $failure.state = 'UndoFenceSource' ? 'the records point at ' & $old & ', which may still be fenced' & ($unused ? '' : ', \
+             and ' & $new & ' is fenced') : $old & ' may be fenced, as ' & $id & ' left it, and the records may point at it or at ' & \
+             $plan.newCluster; $text := $read($failure) & ($exists($undoFailure.Error) ? '; then opening ' & $new & ' again failed: ' & \
+             $read($undoFailure) : '') & ($count($undone) > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & \
+             '; next step: mend what the first sentence names, then undo it again: every step finds what is done already; ' & \
+             ($leaseKey = 'none' ? 'its lease stays until then' : $leaseKey & ' is kept until ' & $leaseUntil & ($restoredLeaseKey = \
+             'none' ? '' : ', and so is ' & $restoredLeaseKey) & ', and the next undo of ' & $id & ' takes over what is kept'); \
+             $substring($text, 0, 30000)",
         )
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
-        .next("RecordFailure"),
+        .next("LeaveLease"),
+        leave("LeaveLease", "$leaseKey").next("LeaveRestoredLease").tolerated(),
+        leave("LeaveRestoredLease", "$restoredLeaseKey").next("RecordFailure").tolerated(),
         State::table("RecordFailure", "updateItem")
             .last_record()
             .progress("writes the failure into the table")
@@ -668,6 +684,20 @@ fn of_record(expression: &str, otherwise: &str) -> String {
          $exists($item.moved.S) ? $parse($item.moved.S) : {{}}; $exists($o.strategy) and $exists($item.plan.S) ? \
          {expression} : {otherwise})"
     )
+}
+
+/// A state that leaves the lease with the key of the expression `key` to the recovery, if it is still of this undo.
+fn leave(name: &'static str, key: &str) -> State {
+    State::table(name, "updateItem")
+        .progress("leaves the lease to the recovery")
+        .comment("Nobody works on the cluster but another undo of that recovery, which takes it over.")
+        .argument("Key", object([("id", text(key))]))
+        .argument("UpdateExpression", "SET recoveryId = :id, executionArn = :arn".into())
+        .argument("ConditionExpression", "recoveryId = :me".into())
+        .argument(
+            "ExpressionAttributeValues",
+            object([(":id", text("$id")), (":arn", text("$recovery.executionArn")), (":me", text("$undo.id"))]),
+        )
 }
 
 /// The restored cluster that is kept, as the end of a sentence.

@@ -208,6 +208,13 @@ def without(definition, timeouts):
     return definition
 
 
+def mock(answer):
+    """What a native state answers, or the error and the cause that it throws."""
+    if isinstance(answer, tuple):
+        return {"Throw": dict(zip(("Error", "Cause"), answer, strict=True))}
+    return {"Return": answer}
+
+
 def mocks(scenarios):
     """ministack's mock configuration: which native state throws or answers what, by scenario."""
     cases, answers = {}, {}
@@ -216,9 +223,8 @@ def mocks(scenarios):
             case = slug(f"{scenario.name} {state}")
             cases.setdefault(scenario.machine, {}).setdefault(slug(scenario.name), {})[state] = case
             if isinstance(error, list):
-                answers[case] = {str(n): {"Return": answer} for n, answer in enumerate(error)}
-                continue
-            error, cause = error if isinstance(error, tuple) else (error, "told to")
-            answers[case] = {"0": {"Throw": {"Error": error, "Cause": cause}}}
+                answers[case] = {str(n): mock(answer) for n, answer in enumerate(error)}
+            else:
+                answers[case] = {"0": mock(error if isinstance(error, tuple) else (error, "told to"))}
     machines = {machine: {"TestCases": of_it} for machine, of_it in cases.items()}
     return {"StateMachines": machines, "MockedResponses": answers}

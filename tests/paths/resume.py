@@ -128,6 +128,12 @@ def leases():
         "one that was stopped while people were asked is not waited for", [*ASKED, *ADOPTED], earlier="asked",
         request={"approval": "none", "dns": []},
     )  # fmt: skip
+    # By its record it has ended, and its function may still be at work; while people are asked, none is.
+    for state, path in [("Running", STOPPED), ("AwaitingApproval", READ)]:
+        yield Resume(
+            f"one that was stopped while {state} and has its end in the table", [*path, *ADOPTED], earlier=f"ended {state}",
+            request={"approval": "none", "dns": []},
+        )  # fmt: skip
     yield Resume(
         "a dry run waits for nobody", [*ASKED, *DRY], earlier="stopped", request={"dryRun": True}, lease_stays=True, recorded=False
     )  # fmt: skip
@@ -249,12 +255,19 @@ def begin(deployment, scenario, name, earlier):
         fence = {"id": {"S": f"fence#{earlier}"}, FENCED[scenario.earlier]: {"S": "{}"}}
         table.put_item(TableName=deployment.table, Item=fence)
     attributes = {"asked": ("state", "AwaitingApproval"), "lifted after the move": ("recordsSentAt", json.dumps(TARGET))}
+    attributes |= {f"ended {state}": ("stoppedIn", state) for state in ("Running", "AwaitingApproval")}
     attribute, value = attributes.get(scenario.earlier, (None, None))
     if attribute:
         table.update_item(
             TableName=deployment.table, Key={"id": {"S": f"recovery#{earlier}"}}, UpdateExpression="SET #a = :v",
             ExpressionAttributeNames={"#a": attribute}, ExpressionAttributeValues={":v": {"S": value}},
         )  # fmt: skip
+    if scenario.earlier.startswith("ended "):
+        table.update_item(
+            TableName=deployment.table, Key={"id": {"S": f"recovery#{earlier}"}}, UpdateExpression="SET #s = :s REMOVE approval",
+            ExpressionAttributeNames={"#s": "state"}, ExpressionAttributeValues={":s": {"S": "NothingChanged"}},
+        )  # fmt: skip
+        table.delete_item(TableName=deployment.table, Key={"id": {"S": f"lease#{cluster(name)}"}})
     if scenario.earlier != "running":
         states.stop_execution(executionArn=arn)
 

@@ -75,7 +75,12 @@ def scenarios():
     yield scenario(
         "an undo that ended nothing is no excuse", CALLED, cause=by_undo, item=BEGUN | {"cancel": before}, recorded="NeedsOperator", **called
     )
-    yield scenario("its record has an end", SETTLED, item={"state": "Recovered"}, lease_stays=True)
+    yield scenario("its record has an end, and its lease is left", [*READ, "ReleaseLeftLease", "Settled"], item={"state": "Recovered"})
+    yield scenario("a person looks already", SETTLED, item={"state": "NeedsOperator"}, lease_stays=True)
+    yield scenario(
+        "ReleaseLeftLease throws", [*READ, "ReleaseLeftLease", "Settled"], item={"state": "NothingChanged"}, mocked={"ReleaseLeftLease": BROKEN},
+        lease_stays=True,
+    )  # fmt: skip
     unplanned = [*READ, "ConcludeUnplanned", "AnnounceStopped", "IsOperatorNeeded", "Settled"]
     yield scenario("it had no plan yet: people are told", unplanned, lease_stays=True)
     for state in ["ReadRecovery", "ReadFence"]:

@@ -23,17 +23,20 @@ SUCCESS = [*READ, *OVER_BY_NOW, *WORK]
 CANCELLED = [*UNDER_LEASE, "KeepRestored", "RecordCancelled", *END]
 STOP = ["DescribeRecovery", "IsRecoveryOver", "RecordCancel", "StopRecovery", *OVER_BY_NOW]
 WAITED = ["WaitForStopped", *READ[1:]]
-REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
-ONE_RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
-RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[2:]]
+REFUSED = ["IsAnythingLeft", "ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
+ONE_RELEASED = [*REFUSED[:3], "ReleaseLeaseAfterFailure", "NothingChanged"]
+RELEASED = [*REFUSED[:3], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[3:]]
 OVER = ["IsFailedFunctionOver"]
 # Where the step was repeated, nobody knows if the first attempt is over.
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
 # Where the records lead decides which cluster is opened.
 READ_BACK = ["ReadRecordsBack", "AreRecordsBack"]
 MOVED = {"ReadRecords": [{"answer": {"records": "moved", "what": "moved", "swap": None}, "always": True}]}
-OPENED = [*OVER, "UndoFenceRestored", "EndFenceWatchAfterFailure", "IsTrafficUnmoved"]
-NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
+OPENED = [*OVER, "UndoFenceRestored", "IsTrafficUnmoved"]
+# Clients are at the restored cluster, as they were.
+BACK_IN = [*OPENED, "EndFenceWatchAfterFailure"]
+NEEDS_OPERATOR = ["ConcludeNeedsOperator", "LeaveLease", "LeaveRestoredLease", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
+LEAVE = {"LeaveLease", "LeaveRestoredLease"}
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored", "ReadRecords"]}
 
@@ -90,6 +93,8 @@ def run(deployment, scenario):
     if before:
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item=before)
     hold_lease(deployment, scenario, f"{lease}-rewind" if scenario.held == "restored" else lease)
+    if scenario.held == "own":  # an earlier undo left both
+        hold_lease(deployment, scenario, f"{lease}-rewind")
     ended = execute(deployment, scenario, name, given(recovery, scenario.request["given"]))
     after, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
     of_restored = deployment.item(f"{lease}-rewind")
@@ -100,8 +105,16 @@ def run(deployment, scenario):
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
         *problems_of_table(scenario, recovery, ended, before, after, left),
-        *(["the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
+        *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
+        *(problems_of_left(recovery, [left, of_restored]) if scenario.end == "NeedsOperator" and not LEAVE & set(scenario.mocked or {}) else []),
     ]
+
+
+def problems_of_left(recovery, leases):
+    """Another undo takes them over, which it does from the recovery alone."""
+    for lease in leases:
+        if lease and lease["recoveryId"]["S"] != recovery:
+            yield f"the lease {lease['id']['S']} is left to {lease['recoveryId']['S']}"
 
 
 def problems_of_table(scenario, recovery, ended, before, after, lease):
@@ -131,7 +144,7 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
     if scenario.end == "NeedsOperator":
         failed = next(state for state in reversed(scenario.path) if state in STEPS)
         standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
-        for said in [standing, f"lease#{old} is kept until", f"and so is lease#{old}-rewind", "then undo it again"]:
+        for said in [standing, f"lease#{old} is kept until", f"and so is lease#{old}-rewind", "then undo it again", "takes over what is kept"]:
             if said not in (ended.get("cause") or ""):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
@@ -288,7 +301,7 @@ def failing():
         if state == "FenceRestored":
             yield scenario(
                 f"{state} fails: the restored cluster is opened again, and traffic is where it was",
-                path + opened + RELEASED,
+                path + BACK_IN + RELEASED,
                 "RewindFailed",
                 [*said, "undone: undid FenceRestored"],
                 script=script,
@@ -309,7 +322,7 @@ def failing():
             path + NEEDS_OPERATOR,
             "Bug",
             [f"it is so [Bug in {state}]"],
-            script={state: always("Bug")},
+            script=MOVED | {state: always("Bug")},
             calls=later | {state: 1, "UndoFenceRestored": 0},
             lease_stays=True,
         )
@@ -322,7 +335,7 @@ def failing():
         if not last:
             yield scenario(
                 f"{state} fails, and so does opening the restored cluster again",
-                path + [*opened[:-2], *NEEDS_OPERATOR],
+                path + [*opened[:-1], *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
                 script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
@@ -332,7 +345,7 @@ def failing():
     moved = up_to("UndoSwapDns", SUCCESS) + [*OVER, *READ_BACK, *OPENED[1:]]
     yield scenario(
         "records that somebody changed stay: the restored cluster is opened again",
-        moved + RELEASED,
+        [*moved, "EndFenceWatchAfterFailure", *RELEASED],
         "RecordChanged",
         ["undone: undid FenceRestored"],
         script=MOVED | {"UndoSwapDns": always("RecordChanged")},
@@ -398,25 +411,34 @@ def native():
     yield scenario("EndFenceWatch throws", SUCCESS, mocked={"EndFenceWatch": broken})
     yield scenario(
         "EndFenceWatchAfterFailure throws",
-        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        up_to("FenceRestored", SUCCESS) + BACK_IN + RELEASED,
         "RewindFailed",
-        script={"FenceRestored": always("RewindFailed")},
+        script=MOVED | {"FenceRestored": always("RewindFailed")},
         mocked={"EndFenceWatchAfterFailure": broken},
     )
+    for state in ["LeaveLease", "LeaveRestoredLease"]:
+        yield scenario(
+            f"{state} throws: the lease stays the undo's",
+            up_to("UndoFenceSource", SUCCESS) + NEEDS_OPERATOR,
+            "RewindFailed",
+            script={"UndoFenceSource": always("RewindFailed")},
+            mocked={state: broken},
+            lease_stays=True,
+        )
     yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": broken}, lease_stays=True)
     yield scenario(
         "ReleaseLeaseAfterFailure throws",
-        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        up_to("FenceRestored", SUCCESS) + BACK_IN + RELEASED,
         "RewindFailed",
-        script={"FenceRestored": always("RewindFailed")},
+        script=MOVED | {"FenceRestored": always("RewindFailed")},
         mocked={"ReleaseLeaseAfterFailure": broken},
         lease_stays=True,
     )
     yield scenario(
         "ReleaseRestoredLeaseAfterFailure throws",
-        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        up_to("FenceRestored", SUCCESS) + BACK_IN + RELEASED,
         "RewindFailed",
-        script={"FenceRestored": always("RewindFailed")},
+        script=MOVED | {"FenceRestored": always("RewindFailed")},
         mocked={"ReleaseRestoredLeaseAfterFailure": broken},
     )
     for state, recorded in [("RecordFailure", False), ("AnnounceFailure", True)]:
@@ -489,6 +511,31 @@ def stopped():
             [*READ, *STOP, *CANCELLED],
             runs=True, state=state, cancel=True, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
         )  # fmt: skip
+    # Nobody else settles it: its lease stays, and people are called.
+    begun = {"noted": True, "fenced": True, "sent": True, "recorded": "NeedsOperator", "lease_stays": True}
+    under_lease = [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, "ReadRecords"]
+    yield Stopped(
+        "the zone of one that was stopped cannot be read",
+        [*under_lease, "IsAnythingLeft", *NEEDS_OPERATOR],
+        "RewindFailed",
+        ["it is so [RewindFailed in ReadRecords]", "may be fenced, as undo--", "and so is lease#", "takes over what is kept"],
+        script={"ReadRecords": always("RewindFailed")}, calls=nothing, **begun,
+    )  # fmt: skip
+    yield Stopped(
+        "the records of one that was stopped are elsewhere",
+        [*under_lease, "AreRecordsOurs", "IsAnythingLeft", *NEEDS_OPERATOR],
+        "RecordChanged",
+        ["left it: somebody's", "may be fenced, as undo--"],
+        script={"ReadRecords": [{"answer": {"records": "elsewhere", "what": "somebody's", "swap": None}}]}, calls=nothing, **begun,
+    )  # fmt: skip
+    yield Stopped(
+        "its records are at the source, and the restored cluster cannot be fenced",
+        [*under_lease, "AreRecordsOurs", "WatchFence", "FenceRestored", *OPENED, *NEEDS_OPERATOR],
+        "RewindFailed",
+        ["it is so [RewindFailed in FenceRestored]", "the records point at cluster-of-undo--", ", which is fenced; next step"],
+        script={"ReadRecords": [{"answer": at_source, "always": True}], "FenceRestored": always("RewindFailed")},
+        calls=nothing | {"FenceRestored": 1, "UndoFenceRestored": 1}, **begun,
+    )  # fmt: skip
     yield Stopped(
         "one that runs with its traffic moved is ended and undone",
         [*READ, *STOP, *WAITED, *WORK],
@@ -515,8 +562,17 @@ def native_of_stopped():
             [f"told to [{error} in {state}]"],
             mocked={state: error}, runs=True, calls=nothing, recorded="Running", lease_stays=True,
         )  # fmt: skip
+    runs = {"Status": "RUNNING"}
+    yield Stopped(
+        "whether it is over cannot be seen once it was asked to stop",
+        [*READ, *STOP[:4], "DescribeRecovery", "IsRecoveryOver", "IsAnythingLeft", *NEEDS_OPERATOR],
+        "Unavailable",
+        ["it was asked to stop", "may be fenced, as undo--", "its lease stays until then"],
+        mocked={"DescribeRecovery": [runs, ("Sfn.SfnException", "told to")]}, runs=True, calls=nothing, recorded="NeedsOperator",
+        lease_stays=True,
+    )  # fmt: skip
     # Seen before Step Functions shows the end.
-    runs, over = {"Status": "RUNNING"}, {"Status": "ABORTED", "StopDate": "2026-11-23T10:41:00Z"}
+    over = {"Status": "ABORTED", "StopDate": "2026-11-23T10:41:00Z"}
     yield Stopped(
         "its end is shown a moment after it",
         [*READ, *STOP[:4], *["DescribeRecovery", "IsRecoveryOver", "WaitForEnd"], *OVER_BY_NOW, *CANCELLED],
@@ -566,6 +622,8 @@ def run_stopped(deployment, scenario):
     if runs_on:
         states.stop_execution(executionArn=arn)
     kept, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
+    of_restored = deployment.item(f"{lease}-rewind")
+    stays = scenario.recorded == "NeedsOperator" and "AcquireRestoredLease" in scenario.path
     calls = [call["call"] for call in deployment.calls_of(recovery)]
     counts = [f"{call} was called {calls.count(call)} times" for call, times in scenario.calls.items() if calls.count(call) != times]
     is_recorded = scenario.recorded in ("Undone", "NothingChanged")
@@ -575,7 +633,8 @@ def run_stopped(deployment, scenario):
         *counts,
         *([f"the recovery is {status}"] if status != ("RUNNING" if runs_on else "ABORTED") else []),
         *([f"the lease {'stayed' if left else 'is gone'}"] if bool(left) != scenario.lease_stays else []),
-        *(["the lease of the restored cluster stayed"] if deployment.item(f"{lease}-rewind") else []),
+        *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
+        *problems_of_left(recovery, [left, of_restored]),
         *([f"the table says {kept['state']['S']}, expected {scenario.recorded}"] if kept["state"]["S"] != scenario.recorded else []),
         *(f"{attribute} is still in the record" for attribute in expected if attribute in kept),
         *(["the watch over the fence goes on"] if is_recorded and "fenceWatchEndedAt" not in kept else []),

@@ -516,6 +516,17 @@ async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_
     }
 }
 
+/// It ends in the same state, with the undo that cancelled it in its record.
+#[tokio::test]
+async fn the_restored_cluster_of_a_recovery_that_was_cancelled_goes_when_its_time_is_over() {
+    let mut world = World::restored("NothingChanged");
+    let (id, at) = ("operation-001-undo".to_owned(), time(AFTER));
+    world.record.as_mut().unwrap().undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
+    assert_eq!(world.due().await, [restored()]);
+    assert_eq!(world.why(&restored()).await, [""; 0]);
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+}
+
 #[tokio::test]
 async fn nothing_is_deleted_under_the_lease_of_a_recovery_that_is_not_over() {
     let world = World::restored("AwaitingApproval");

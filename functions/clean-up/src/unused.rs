@@ -315,7 +315,8 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
         let names: Vec<&str> = ended.iter().map(|ending| ending.name()).collect();
         return Err(format!("the recovery {id} is {}, not {}", record.state, names.join(" or ")));
     }
-    if record.undo.is_some() {
+    // One that was cancelled had moved nothing. Where traffic had moved, the source has it again, and is none that was kept.
+    if record.undo.is_some() && kept.kind != Kind::Restored {
         return Err(format!("the recovery {id} was undone"));
     }
     // What cannot be read may be an undo: then the cluster has its traffic.

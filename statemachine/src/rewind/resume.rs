@@ -13,7 +13,7 @@ const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
     'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
     'fence': $exists($i.fence) ? 'up' : $exists($i.fenceLiftedAt) ? 'lifted' : 'none', 'restoredFence': \
     $exists($i.fenceRestored) ? 'up' : $exists($i.fenceRestoredLiftedAt) ? 'lifted' : 'none', 'noneSent': \
-    $i.recordsSentAt.S = 'null', 'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
+    $i.recordsSentAt.S = 'null', 'stoppedIn': $exists($i.stoppedIn.S) ? $i.stoppedIn.S : null, 'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
     {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
     true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \
     : null} : null, 'asked': {'cluster': $exists($request.cluster) ? $request.cluster : null, 'to': $exists($request.to) ? \
@@ -52,13 +52,16 @@ pub(super) fn states() -> Vec<State> {
                  though nobody works on the cluster.",
             )
             // Where a person was called, it may have been stopped.
-            .when("$resumed.state in ['Running', 'AwaitingApproval', 'NeedsOperator']", "DescribeResumed")
+            .when(
+                "$resumed.state in ['Running', 'AwaitingApproval', 'NeedsOperator'] or $resumed.stoppedIn = 'Running'",
+                "DescribeResumed",
+            )
             .next("ReadResumedFence"),
         State::describe_execution("DescribeResumed", "$resumed.executionArn")
             .progress("asks Step Functions if that recovery is over")
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
-            .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
+            .keep_as("stillRunning", &still_running_after_stop(timeouts::HOLD_JOBS))
             .next("IsFunctionPossiblyRunning")
             .catch(&ANY, Vec::new(), "ReadResumedFence"),
         State::choice("IsFunctionPossiblyRunning")
@@ -66,10 +69,10 @@ pub(super) fn states() -> Vec<State> {
                 "stop-execution does not stop the function that the execution had called: it may still fence the source. While \
                  people are asked none runs that changes anything, and a dry run takes nothing over.",
             )
-            .when("$stillRunning > 0 and $resumed.state in ['Running', 'NeedsOperator'] and $not($request.dryRun = true)", "WaitForStopped")
+            .when("$stillRunning > 0 and ($resumed.state in ['Running', 'NeedsOperator'] or $resumed.stoppedIn = 'Running') and $not($request.dryRun = true)", "WaitForStopped")
             .next("ReadResumedFence"),
         State::wait("WaitForStopped", "$stillRunning")
-            .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
+            .progress("waits until no function of the stopped recovery can run any more, some six minutes after the stop")
             .comment("By the clock of the stop, and not by what the function does: nobody hears of its end.")
             .next("ReadStopped"),
         State::table("ReadStopped", "getItem")
