@@ -29,17 +29,17 @@ pub(crate) fn still_running(longest: u64) -> Assign {
     // After a retry nobody knows when the earlier attempt lost its answer, so the longest time is waited.
     let expression = format!(
         "$states.context.State.RetryCount > 0 ? {longest} : $states.errorOutput.Error in [{unanswered}] ? {} : 0",
-        left(longest, "$states.context.State.EnteredTime")
+        left(&longest.to_string(), "$states.context.State.EnteredTime")
     );
     vec![set("stillRunning", &expression)]
 }
 
 /// The seconds for which a function of an execution that is over may still run, as an expression over its description. One that ended by
-/// itself had none at work.
-pub(crate) fn still_running_after_stop(longest: u64) -> String {
+/// itself had none at work. `longest` is an expression too.
+pub(crate) fn still_running_after_stop(longest: &str) -> String {
     format!("$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? {} : 0", left(longest, "$states.result.StopDate"))
 }
 
-fn left(longest: u64, since: &str) -> String {
+fn left(longest: &str, since: &str) -> String {
     format!("$max([0, $ceil({longest} - ($millis() - $toMillis({since})) / 1000)])")
 }

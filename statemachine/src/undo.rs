@@ -233,7 +233,7 @@ fn states() -> Vec<State> {
             .progress("asks Step Functions if the recovery is over")
             .comment("Whatever the record says: stop-execution runs no state, and so leaves it as it was.")
             .keep_as("status", "$exists($states.result.Status) ? $states.result.Status : 'unknown'")
-            .keep_as("stillRunning", &still_running_after_stop(timeouts::HOLD_JOBS))
+            .keep_as("stillRunning", &still_running_after_stop(&longest()))
             .next("IsRecoveryOver")
             .catch(&ANY, vec![set_to("status", "unknown".into())], "IsRecoveryOver"),
         State::choice("IsRecoveryOver")
@@ -294,7 +294,7 @@ fn states() -> Vec<State> {
             .comment("Step Functions shows an end within moments.")
             .next("DescribeRecovery"),
         State::wait("WaitForStopped", "$stillRunning")
-            .progress("waits until no function of the stopped recovery can run any more, some six minutes after the stop")
+            .progress("waits until no function of the stopped recovery can run any more, three minutes after the stop, or six where traffic had moved")
             .comment(
                 "A function that was called before the stop may fence the source or move the records behind what follows. Before \
                  the note on the fence none does, and nothing is waited for.",
@@ -684,6 +684,12 @@ fn of_record(expression: &str, otherwise: &str) -> String {
          $exists($item.moved.S) ? $parse($item.moved.S) : {{}}; $exists($o.strategy) and $exists($item.plan.S) ? \
          {expression} : {otherwise})"
     )
+}
+
+/// The seconds for which a function of the recovery may run. Once a record was sent it may have released jobs, which takes the longest;
+/// before, clients have no database while it is waited for.
+fn longest() -> String {
+    format!("($noneSent ? {} : {})", timeouts::FENCE_SOURCE, timeouts::HOLD_JOBS)
 }
 
 /// A state that leaves the lease with the key of the expression `key` to the recovery, if it is still of this undo.

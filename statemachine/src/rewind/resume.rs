@@ -61,7 +61,7 @@ pub(super) fn states() -> Vec<State> {
             .progress("asks Step Functions if that recovery is over")
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
-            .keep_as("stillRunning", &still_running_after_stop(timeouts::HOLD_JOBS))
+            .keep_as("stillRunning", &still_running_after_stop(&timeouts::HOLD_JOBS.to_string()))
             .next("IsFunctionPossiblyRunning")
             .catch(&ANY, Vec::new(), "ReadResumedFence"),
         State::choice("IsFunctionPossiblyRunning")

@@ -10,7 +10,7 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     let mut document = Document::new();
     document.heading(format!("The undo of {}, which is {}:", recovery.id, recovery.state));
     if matches!(recovery.state.as_str(), "Running" | "AwaitingApproval") {
-        document.item("end it: no further step is begun, and the one at work is waited out, three minutes at most");
+        document.item("end it: no further step is begun, and the one at work is waited out, six minutes at most");
     }
     let records = records(recovery);
     if records.is_empty() {
