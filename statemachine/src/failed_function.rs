@@ -40,6 +40,7 @@ pub(crate) fn still_running_after_stop(longest: &str) -> String {
     format!("$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? {} : 0", left(longest, "$states.result.StopDate"))
 }
 
-fn left(longest: &str, since: &str) -> String {
+/// The seconds until nothing can be at work that was begun before `since`; both are expressions.
+pub(crate) fn left(longest: &str, since: &str) -> String {
     format!("$max([0, $ceil({longest} - ($millis() - $toMillis({since})) / 1000)])")
 }

@@ -19,8 +19,9 @@ pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &s
         ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
     ];
     let mut values =
-        vec![(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
-    let mut condition = "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".to_owned();
+        vec![(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.executionArn")))];
+    // By the ARN: an execution of another machine may bear the same name, for whoever starts one chooses it.
+    let mut condition = "attribute_not_exists(id) OR expiresAt < :now OR executionArn = :me".to_owned();
     if let Some(former) = former {
         condition.push_str(" OR recoveryId = :former");
         values.push((":former", text(former)));
@@ -44,8 +45,8 @@ pub(crate) fn release_key(name: &'static str, key: &str, owner: &str) -> State {
     State::table(name, "deleteItem")
         .progress("releases the lease")
         .argument("Key", object([("id", text(key))]))
-        .argument("ConditionExpression", "recoveryId = :me".into())
-        .argument("ExpressionAttributeValues", object([(":me", text(&format!("${owner}.id")))]))
+        .argument("ConditionExpression", "executionArn = :me".into())
+        .argument("ExpressionAttributeValues", object([(":me", text(&format!("${owner}.executionArn")))]))
 }
 
 /// The moment `seconds` (an expression) from now, as RFC 3339.

@@ -29,7 +29,7 @@ fn states() -> Vec<State> {
             .comment("Gives every variable its first value. The input is the event that the execution has ended.")
             .keep_as("id", &of_event("name"))
             // The lease is released as its holder.
-            .assign("stopped", object([("id", jsonata(of_event("name")))]))
+            .assign("stopped", object([("executionArn", jsonata(of_event("executionArn")))]))
             .keep_as("executionArn", &of_event("executionArn"))
             .keep_as("status", &of_event("status"))
             .assign("state", "unread".into())

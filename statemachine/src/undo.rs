@@ -3,7 +3,7 @@
 //! docs/adr/0026-undo-from-any-state.md says why.
 
 use crate::conclude::{needs_operator, nothing_changed};
-use crate::failed_function::{self, still_running, still_running_after_stop};
+use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
@@ -57,6 +57,8 @@ fn states() -> Vec<State> {
             .assign("recovery", object([]))
             .assign("plan", object([]))
             .assign("noted", false.into())
+            .assign("resumedBy", "nobody".into())
+            .assign("endedAt", "none".into())
             .assign("noneSent", false.into())
             .assign("fence", false.into())
             .assign("restoredFence", false.into())
@@ -94,6 +96,8 @@ fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
+            .keep_as("resumedBy", "$exists($states.result.Item.resumedBy.S) ? $states.result.Item.resumedBy.S : 'nobody'")
+            .keep_as("endedAt", "$exists($states.result.Item.endedAt.S) ? $states.result.Item.endedAt.S : 'none'")
             // One that ended well had clients, whoever moved the records.
             .keep_as("noneSent", &format!("{NONE_SENT} and $not($exists($states.result.Item.outcome.S))"))
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
@@ -147,6 +151,17 @@ fn states() -> Vec<State> {
                     "ReadRecovery",
                     "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: \
                      see which recoveries are there'",
+                ),
+                "IsAnythingLeft",
+            )
+            // Its restored cluster is that one's by now, and may have clients.
+            .when_with(
+                "$resumedBy != 'nobody'",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' was resumed by ' & $resumedBy & ', which has its restored cluster since; nothing was changed; next step: \
+                     rewind status ' & $resumedBy & ' shows how that one stands, and what undoes it'",
                 ),
                 "IsAnythingLeft",
             )
@@ -235,7 +250,8 @@ fn states() -> Vec<State> {
             .keep_as("status", "$exists($states.result.Status) ? $states.result.Status : 'unknown'")
             .keep_as("stillRunning", &still_running_after_stop(&longest()))
             .next("IsRecoveryOver")
-            .catch(&ANY, vec![set_to("status", "unknown".into())], "IsRecoveryOver"),
+            // One that ended a moment ago may have been stopped, by its record or not.
+            .catch(&ANY, vec![set_to("status", "unknown".into()), set("stillRunning", &left_after_end())], "IsRecoveryOver"),
         State::choice("IsRecoveryOver")
             .comment(
                 "An execution that Step Functions does not know any more is over where its record has an end: it is kept for \
@@ -288,7 +304,16 @@ fn states() -> Vec<State> {
             .comment("No state runs after that. The function that was called last goes on to its end, and is waited out.")
             .assign("asked", true.into())
             .next("DescribeRecovery")
-            .fails_to("IsAnythingLeft"),
+            .fails_to("WithdrawCancel"),
+        State::table("WithdrawCancel", "updateItem")
+            .progress("takes back that the recovery is to end")
+            .comment("It runs on. With that note it would end before its fence, and whoever stops it by hand would be told of nothing.")
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("UpdateExpression", "REMOVE cancel".into())
+            .argument("ConditionExpression", "begins_with(cancel, :mine)".into())
+            .argument("ExpressionAttributeValues", object([(":mine", text("'{\"id\":\"' & $undo.id & '\"'"))]))
+            .next("IsAnythingLeft")
+            .tolerated(),
         State::wait("WaitForEnd", "2")
             .progress("waits until the recovery is over")
             .comment("Step Functions shows an end within moments.")
@@ -690,6 +715,11 @@ fn of_record(expression: &str, otherwise: &str) -> String {
 /// before, clients have no database while it is waited for.
 fn longest() -> String {
     format!("($noneSent ? {} : {})", timeouts::FENCE_SOURCE, timeouts::HOLD_JOBS)
+}
+
+/// The same of an execution that cannot be described, by the end in its record; none where there is none.
+fn left_after_end() -> String {
+    format!("$endedAt = 'none' ? 0 : {}", left(&longest(), "$endedAt"))
 }
 
 /// A state that leaves the lease with the key of the expression `key` to the recovery, if it is still of this undo.

@@ -24,7 +24,7 @@ STOPPED = READ
 # It has no end by its record, so Step Functions is asked.
 RUNNING = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE_READ]
 ADOPTED = [
-    "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
+    "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", "ReleaseResumedLease", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
 ]  # fmt: skip
 
 

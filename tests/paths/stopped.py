@@ -27,7 +27,10 @@ def run(deployment, scenario):
         table.put_item(TableName=deployment.table, Item={name: {"S": value} for name, value in fields.items()})
     if scenario.request["fenced"]:
         table.put_item(TableName=deployment.table, Item={"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}})
-    lease = {"id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": recovery}, "expiresAt": {"N": str(int(time.time()) + 3600)}}
+    lease = {
+        "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": recovery}, "executionArn": {"S": f"arn:of:{recovery}"},
+        "expiresAt": {"N": str(int(time.time()) + 3600)},
+    }  # fmt: skip
     table.put_item(TableName=deployment.table, Item=lease)
     detail = {"name": recovery, "executionArn": f"arn:of:{recovery}", "status": "ABORTED"}
     ended = execute(deployment, scenario, recovery, {"detail-type": "Step Functions Execution Status Change", "detail": detail})

@@ -221,6 +221,7 @@ def refused():
         ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
         ("one that is moved back already", {"state": "RolledBack", "outcome": None}, "it is RolledBack; nothing was changed"),
         ("one in place that has begun to fence", {"strategy": "backtrack", "state": "Running", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z"}, "it alone knows how far it has come"),
+        ("one that another has resumed", {"state": "NeedsOperator", "outcome": None, "moved": True, "resumedBy": "r-2"}, "was resumed by r-2, which has its restored cluster since; nothing was changed; next step: rewind status r-2"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
@@ -467,9 +468,10 @@ def moved(recovery):
 class Stopped(Scenario):
     """An undo of a recovery that really runs, or was really stopped, and how far its record says it had come."""
 
-    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, recorded, **more):
+    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, ended=False, recorded, **more):
         super().__init__(f"undo: {name}", path, *rest, request={}, machine=UNDO, recorded=recorded, **more)
-        self.runs, self.state, self.noted, self.fenced, self.sent, self.cancel = runs, state, noted, fenced, sent, cancel
+        self.runs, self.state, self.noted, self.fenced, self.sent = runs, state, noted, fenced, sent
+        self.cancel, self.ended = cancel, ended
 
 
 def stopped():
@@ -554,7 +556,8 @@ def native_of_stopped():
     """The native states that end a recovery and keep its record, made to throw: it goes on where it could not be ended."""
     broken, nothing = "DynamoDB.AmazonDynamoDBException", {call: 0 for call in [*STEPS, "KeepRestored"]}
     stopping = [*READ, "DescribeRecovery", "IsRecoveryOver", "RecordCancel"]
-    for state, path, error in [("RecordCancel", stopping, broken), ("StopRecovery", [*stopping, "StopRecovery"], "Sfn.SfnException")]:
+    withdrawn = [*stopping, "StopRecovery", "WithdrawCancel"]
+    for state, path, error in [("RecordCancel", stopping, broken), ("StopRecovery", withdrawn, "Sfn.SfnException")]:
         yield Stopped(
             f"{state} throws: the recovery runs on",
             [*path, *REFUSED],
@@ -577,6 +580,18 @@ def native_of_stopped():
         "its end is shown a moment after it",
         [*READ, *STOP[:4], *["DescribeRecovery", "IsRecoveryOver", "WaitForEnd"], *OVER_BY_NOW, *CANCELLED],
         mocked={"DescribeRecovery": [runs, runs, over]}, runs=True, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
+    )  # fmt: skip
+    yield Stopped(
+        "neither can it be ended, nor the note be taken back",
+        [*withdrawn, *REFUSED],
+        "Unavailable",
+        mocked={"StopRecovery": "Sfn.SfnException", "WithdrawCancel": broken}, runs=True, calls=nothing, recorded="Running", lease_stays=True,
+    )  # fmt: skip
+    yield Stopped(
+        "one that was stopped a moment ago, and Step Functions does not answer",
+        [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, "UndoFenceSource", "EndFenceWatch", USED, *CANCELLED[len(UNDER_LEASE) :]],
+        mocked={"DescribeRecovery": "Sfn.SfnException"}, state="NeedsOperator", ended=True, noted=True, fenced=True,
+        calls=nothing | {"UndoFenceSource": 1, "KeepRestored": 1}, recorded="NothingChanged",
     )  # fmt: skip
     yield Stopped(
         "RecordCancelled throws: it is ended all the same",
@@ -605,12 +620,14 @@ def run_stopped(deployment, scenario):
     values = {":s": scenario.state, ":p": plan}
     if scenario.noted:
         values |= {":m": moved(recovery), ":f": "2026-11-23T10:40:00Z"}
+    if scenario.ended:
+        values |= {":e": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     if scenario.sent:
         values |= {":r": json.dumps("2026-11-23T10:41:00Z")}
     table.update_item(
         TableName=deployment.table, Key={"id": {"S": f"recovery#{recovery}"}}, ExpressionAttributeNames={"#s": "state", "#p": "plan"},
         UpdateExpression="SET #s = :s, #p = :p" + (", moved = :m, fenceBegunAt = :f" if scenario.noted else "")
-        + (", recordsSentAt = :r" if scenario.sent else ""),
+        + (", recordsSentAt = :r" if scenario.sent else "") + (", endedAt = :e" if scenario.ended else ""),
         ExpressionAttributeValues={key: {"S": value} for key, value in values.items()},
     )  # fmt: skip
     if not scenario.runs:
@@ -631,6 +648,7 @@ def run_stopped(deployment, scenario):
     return [
         *problems_of_end(deployment, scenario, ended),
         *counts,
+        *(["the note that it is to end stayed"] if runs_on and "cancel" in kept and "WithdrawCancel" not in (scenario.mocked or {}) else []),
         *([f"the recovery is {status}"] if status != ("RUNNING" if runs_on else "ABORTED") else []),
         *([f"the lease {'stayed' if left else 'is gone'}"] if bool(left) != scenario.lease_stays else []),
         *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),

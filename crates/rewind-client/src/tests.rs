@@ -573,6 +573,25 @@ async fn one_that_was_stopped_runs_or_called_a_person_is_undone_by_what_the_stat
     }
 }
 
+/// Its restored cluster is the other one's by then, and serves its clients.
+#[tokio::test]
+async fn what_another_recovery_has_resumed_is_undone_by_nobody() {
+    let aws = FakeAws::default();
+    aws.add_running("r-1");
+    {
+        let mut state = aws.state();
+        let record = state.records.get_mut("r-1").unwrap();
+        record.state = "NeedsOperator".into();
+        record.moved = Some(PossiblyMoved { new_cluster: Some("orders-r".into()), dns: recovered().dns });
+        record.resumed_by = Some("r-2".into());
+    }
+    for undoing in [Undoing::Undo, Undoing::Cancel] {
+        let why = refused(aws.client().undo("r-1", undoing, Some("orders"), "ann").await);
+        assert!(why.contains("resumed by r-2") && why.contains("rewind status r-2"), "{why}");
+    }
+    assert!(aws.state().started.is_empty());
+}
+
 #[tokio::test]
 async fn what_has_ended_well_is_undone_and_not_cancelled() {
     let aws = FakeAws::default();

@@ -141,6 +141,13 @@ fn why_not_undoable(recovery: &RecoveryRecord, undoing: Undoing) -> Option<Strin
         }
         _ => {}
     }
+    // Its restored cluster is that one's by now, and may have clients.
+    if let Some(resumed_by) = &recovery.resumed_by {
+        return Some(format!(
+            "it was resumed by {resumed_by}, which has its restored cluster since; next step: rewind status {resumed_by} shows how that \
+             one stands, and what undoes it"
+        ));
+    }
     if let Some(clean_up) = &recovery.clean_up {
         return Some(format!(
             "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; next \

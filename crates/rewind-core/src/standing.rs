@@ -259,6 +259,11 @@ fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<
     if recovery.clean_up.is_some() || !recovery.unreadable.is_empty() {
         return vec![again];
     }
+    if let Some(resumed_by) = &recovery.resumed_by {
+        let effect =
+            format!("shows {resumed_by}, which resumed this one and has its restored cluster; it changes nothing");
+        return vec![command(format!("rewind status {resumed_by}"), effect)];
+    }
     let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again] };
     let undo = command(
         format!("rewind undo {id}"),

@@ -20,6 +20,7 @@ use rewind_aws::fence_records::{FenceRecords, HeldLease};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
+use rewind_core::names::RECOVERY_TAG;
 use rewind_core::timeouts::{FENCE_LOGIN, FENCE_PROBE_RETRY, FENCE_PROBES};
 use rewind_core::{Clock, Engine, ErrorName, Plan, Polling, Recovery, Restored, StepError, Strategy};
 use rewind_db::fence::{
@@ -181,6 +182,9 @@ where
             FencedSide::Source | FencedSide::Inspect => &cluster,
         };
         input.plan.refuse_other_source(&source.resource_id)?;
+        if input.fence == FencedSide::Restored {
+            refuse_adopted(&cluster, &input.recovery.id)?;
+        }
         if input.fence != FencedSide::Inspect {
             refuse_data_api(&cluster)?;
         }
@@ -395,7 +399,8 @@ where
                 }
                 let fresh =
                     Record { security_groups: cluster.security_groups.clone(), logins: LoginRecord::of(logins) };
-                let holder = input.holder.as_ref().unwrap_or(id);
+                // The source is fenced by its recovery alone.
+                let holder = input.holder.as_ref().filter(|_| input.fence == FencedSide::Restored).unwrap_or(id);
                 // The restored cluster is fenced by hand too, by the runbook, when its recovery has ended and released the lease.
                 let or_nobody = input.fence == FencedSide::Restored;
                 let lease = HeldLease { cluster: &input.plan.cluster, holder, or_nobody };
@@ -409,6 +414,19 @@ where
             self.records.replace_fence_record(id, key, &merged.to_json()?).await?;
         }
         Ok(logins)
+    }
+}
+
+/// Refuses a restored cluster that another recovery has adopted: it may have clients since.
+fn refuse_adopted(cluster: &Cluster, id: &str) -> Result<(), StepError> {
+    match cluster.tag(RECOVERY_TAG).filter(|owner| *owner != id) {
+        None => Ok(()),
+        Some(owner) => Err(StepError::new(
+            ErrorName::RecordChanged,
+            format!("{} is the restored cluster of {owner} by now, which has resumed {id}", cluster.name),
+        )
+        .changed("nothing was fenced")
+        .advice(format!("see how {owner} stands: rewind status {owner}"))),
     }
 }
 

@@ -65,6 +65,19 @@ async fn no_fence_goes_up_by_a_name_or_a_plan_that_nobody_is_asked_about() {
     }
 }
 
+/// It may have clients since, whatever the record of the recovery says that it was made for.
+#[tokio::test]
+async fn a_restored_cluster_that_another_recovery_has_adopted_is_not_fenced() {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |restored| {
+        restored.tags.retain(|(key, _)| key != RECOVERY_TAG);
+        restored.tags.push((RECOVERY_TAG.to_owned(), "operation-002".to_owned()));
+    });
+    let error = step(&rds, &["sg-fence"]).run(of_side(FencedSide::Restored, Some(restored()))).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RecordChanged, "{error}");
+    assert!(error.to_string().contains("operation-002") && rds.changes().is_empty(), "{error}");
+}
+
 fn groups(rds: &FakeRds) -> Vec<String> {
     rds.find("orders").unwrap().security_groups
 }
@@ -277,8 +290,14 @@ async fn without_the_lease_nothing_is_recorded_and_so_nothing_fenced() {
     step.records.lease_to("a-later-one");
     let error = step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
     assert_eq!((error.name, step.records.get("fence")), (ErrorName::LeaseHeld, None));
-    // An undo fences for the recovery that it undoes, and holds the lease itself.
+    // Of the source that is its recovery, whoever the payload names.
     input.holder = Some("a-later-one".to_owned());
+    let error = step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
+    assert_eq!((error.name, step.records.get("fence")), (ErrorName::LeaseHeld, None));
+    // An undo fences the restored cluster for the recovery that it undoes, and holds the lease itself.
+    let input = Input { holder: input.holder, ..of_side(FencedSide::Restored, Some(restored())) };
+    let fenced_cluster = step.cluster_to_fence(&input).unwrap();
+    step.records.lease_to("a-later-one");
     assert!(step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.is_ok());
     // What is recorded belongs to a fence of its own, whoever has the lease.
     step.records.lease_to("one-more");

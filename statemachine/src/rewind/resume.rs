@@ -117,6 +117,7 @@ pub(super) fn states() -> Vec<State> {
             )
             .next("IsLeaseNeeded"),
         record(),
+        release_restored(),
     ]
 }
 
@@ -124,13 +125,26 @@ pub(super) fn states() -> Vec<State> {
 fn record() -> State {
     State::table("RecordResumed", "updateItem")
         .progress("writes into the earlier recovery's record what resumed it")
-        .comment("For people alone: a failure here stops nothing.")
+        .comment("Nobody undoes that one any more, by a restored cluster that is this one's. fence-source compares its tag too, so a failure here stops nothing.")
         .only(Recoveries::Restore)
         .argument("Key", object([("id", text("'recovery#' & $plan.adopted.recovery"))]))
         .argument("UpdateExpression", "SET resumedBy = :me".into())
         // An update would create an item that is no recovery's.
         .argument("ConditionExpression", "attribute_exists(id)".into())
         .argument("ExpressionAttributeValues", object([(":me", text("$recovery.id"))]))
+        .next("ReleaseResumedLease")
+        .tolerated()
+}
+
+/// The state that takes away the lease of the restored cluster, where an undo of the earlier recovery left it to that one.
+fn release_restored() -> State {
+    State::table("ReleaseResumedLease", "deleteItem")
+        .progress("releases what an undo of the earlier recovery left")
+        .comment("Nobody undoes that one any more, and the undo of this one takes that lease.")
+        .only(Recoveries::Restore)
+        .argument("Key", object([("id", text("'lease#' & $plan.newCluster"))]))
+        .argument("ConditionExpression", "recoveryId = :earlier".into())
+        .argument("ExpressionAttributeValues", object([(":earlier", text("$plan.adopted.recovery"))]))
         .next("StartRestore")
         .tolerated()
 }

@@ -60,6 +60,13 @@ fn one_that_was_stopped_after_the_switch_has_its_traffic_on_the_restored_cluster
 }
 
 #[test]
+fn one_that_another_has_resumed_leads_to_that_one_alone() {
+    let resumed = RecoveryRecord { resumed_by: Some("r-2".into()), ..record("NeedsOperator") };
+    let commands = Standing::of(&resumed, &world(false, LeadsTo::Restored, false, false)).commands;
+    assert_eq!(commands.iter().map(|command| command.command.as_str()).collect::<Vec<_>>(), ["rewind status r-2"]);
+}
+
+#[test]
 fn clients_that_are_led_to_a_fenced_cluster_are_told_first() {
     let stopped = world(false, LeadsTo::Source, true, false);
     let outage = Standing::of(&record("Stopped"), &stopped).outage.unwrap();

@@ -18,7 +18,11 @@ fn first_word(sql: &str) -> String {
         let comment_ends = match rest {
             // The server runs what stands in a comment of this kind.
             _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return String::new(),
-            _ if rest.starts_with("/*") => "*/",
+            // The star that opens it closes none: `/*/` is open.
+            _ if rest.starts_with("/*") => {
+                rest = rest.get(2..).unwrap_or_default();
+                "*/"
+            }
             _ if rest.starts_with('#') || rest.starts_with("--") => "\n",
             _ if rest.starts_with('(') => "(",
             _ => break,
@@ -39,6 +43,7 @@ mod tests {
             "SELECT 1",
             " select/**/1",
             "-- why\n# and how\n/* oh */ (SELECT 1)",
+            "/*/ ANALYZE TABLE t; */ SELECT 1",
             "with a as (select 1) select * from a",
             "((SELECT 1))",
             "SHOW TABLES",
@@ -54,6 +59,7 @@ mod tests {
             "/*M!100000 SELECT 1 */",
             "OPTIMIZE TABLE t",
             "/* SELECT */ ANALYZE TABLE t",
+            "/*/ SELECT */ OPTIMIZE TABLE t",
             "SET STATEMENT max_statement_time = 0 FOR SELECT 1",
             "SELECTED",
             "CALL p()",

@@ -192,7 +192,7 @@ impl Names {
                     names.hides = true;
                     return names;
                 }
-                _ if rest.starts_with("/*") => name.parted_by(end_of(rest, "*/")),
+                _ if rest.starts_with("/*") => name.parted_by(end_of_comment(rest)),
                 '#' => name.parted_by(end_of(rest, "\n")),
                 '-' if is_dash_comment(rest) => name.parted_by(end_of(rest, "\n")),
                 _ if next.is_ascii_whitespace() || next.is_ascii_control() => name.parted_by(1),
@@ -298,6 +298,12 @@ fn is_dash_comment(rest: &str) -> bool {
     rest.starts_with("--") && after.next().is_none_or(|c| c.is_ascii_whitespace() || c.is_ascii_control())
 }
 
+/// The length of the comment at the start of `rest`. The star that opens it closes none: `/*/` is open.
+fn end_of_comment(rest: &str) -> usize {
+    let opened = "/*".len();
+    opened + end_of(rest.get(opened..).unwrap_or_default(), "*/")
+}
+
 fn end_of(rest: &str, end: &str) -> usize {
     rest.find(end).map_or(rest.len(), |at| at + end.len())
 }
@@ -350,6 +356,10 @@ mod tests {
             ("SELECT 1--\u{a0}+f(1)", "f"),
             ("SELECT `1`(2)", "1"),
             ("SELECT (SELECT \u{e9}t\u{e9}(1))", "\u{e9}t\u{e9}"),
+            // The star that opens a comment closes none.
+            ("SELECT /*/ ' */ lambda_sync('a') /* ' */", "lambda_sync"),
+            ("SELECT /*/*/ f(1)", "f"),
+            ("SELECT /**/ f(1)", "f"),
         ] {
             assert_eq!(calls(sql), [found], "{sql}");
         }
