@@ -77,6 +77,7 @@ fn states() -> Vec<State> {
             .assign("leaseKey", "none".into())
             .assign("restoredLeaseKey", "none".into())
             .assign("leaseUntil", "none".into())
+            .assign("leaseWas", Json::Null)
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
@@ -332,7 +333,13 @@ fn states() -> Vec<State> {
                  keeps it where it calls a person. Twenty hours are more than the steps can take with all their \
                  retries.",
             )
+            .argument("ReturnValues", "ALL_OLD".into())
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
+            // The restored cluster bears a time that was counted from there, which nobody has asked for.
+            .keep_as(
+                "leaseWas",
+                "$exists($states.result.Attributes.expiresAt.N) ? $fromMillis($number($states.result.Attributes.expiresAt.N) * 1000) : null",
+            )
             .next("AcquireRestoredLease")
             .catch(
                 &CONDITION_FAILED,
@@ -549,6 +556,7 @@ fn states() -> Vec<State> {
             )
             .inputs(["recovery", "plan"])
             .input_text("what", "keep")
+            .input_as("leaseUntil", "$leaseWas")
             .timeout(45)
             .keep("kept")
             .next("RecordCancelled")

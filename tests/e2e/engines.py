@@ -192,10 +192,11 @@ class MySql:
     no_database = "Unknown database 'shop'"
     no_table = "made_since' doesn't exist"
     refused_checks = (
-        ("SELECT noted('by a check')", "READ ONLY transaction"),
-        ("SELECT lambda_sync('arn:of:a-function', '{}')", "FUNCTION shop.lambda_sync does not exist"),
+        ("SELECT noted('by a check')", "it calls noted"),
+        ("SELECT lambda_sync('arn:of:a-function', '{}')", "it calls lambda_sync"),
         ("SELECT get_lock('any', 0)", "it calls get_lock"),
-        ("SELECT count(*) FROM orders INTO OUTFILE '/tmp/rows'", "FILE privilege"),
+        ("SELECT count(*) FROM orders INTO OUTFILE '/tmp/rows'", "it has INTO"),
+        ("SELECT /*/ ' */ noted('by a check') /* ' */", "it calls noted"),
     )
     noting = """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
          BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END"""

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
 import threading
@@ -43,7 +44,9 @@ class LeakWatch:
             self._read_secrets()
             self._read_tokens()
             self._read_queue()
-            for file in (self.stack.folder / "run" / "rds").glob("*/**/*.log"):
+            # Not by a pattern: a folder of a database may go while it is read, which os.walk passes over.
+            walked = os.walk(self.stack.folder / "run" / "rds")
+            for file in [pathlib.Path(folder, name) for folder, _, names in walked for name in names if name.endswith(".log")]:
                 if file not in self._logs:
                     with contextlib.suppress(OSError):  # gone meanwhile
                         # Held open: a database that is deleted takes its log with it.

@@ -176,7 +176,7 @@ def test_recovery_by_a_script(stack):
     assert follower.returncode == 3, f"the follower's exit code: {out}{err}"
     contains(out + err, "ended in NothingChanged", "clients are where they were all the time", "not today", "AwaitRewind")
     refusal = terminal.json("undo", name, "--confirm", cluster.name, code=5)
-    contains(refusal["message"], "it ended in NothingChanged, which left all as it was")
+    contains(refusal["message"], "it ended in NothingChanged", "has its traffic all the time")
 
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
                                "--unverified", "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip

@@ -28,6 +28,7 @@ UNSEEN = {
         "only where the source's group gives event_scheduler no value, which functions/hold-jobs/src/tests.rs holds: "
         "every group of the local RDS gives it one"
     ),
+    ("StoppedRuleRole", "states:StartExecution"): "EventBridge itself starts it with the event of an end; ministack asks nobody",
     ("CleanUpRuleRole", "states:StartExecution"): "EventBridge starts the clean-up once an hour, which no run lasts",
 }
 

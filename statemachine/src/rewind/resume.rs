@@ -144,7 +144,10 @@ fn release_restored() -> State {
         .only(Recoveries::Restore)
         .argument("Key", object([("id", text("'lease#' & $plan.newCluster"))]))
         .argument("ConditionExpression", "recoveryId = :earlier".into())
-        .argument("ExpressionAttributeValues", object([(":earlier", text("$plan.adopted.recovery"))]))
+        .argument(
+            "ExpressionAttributeValues",
+            object([(":earlier", text("$type($plan.adopted) = 'object' ? $plan.adopted.recovery : 'none'"))]),
+        )
         .next("StartRestore")
         .tolerated()
 }
