@@ -573,7 +573,7 @@ async fn one_that_was_stopped_runs_or_called_a_person_is_undone_by_what_the_stat
     }
 }
 
-/// Its restored cluster is the other one's by then, and serves its clients.
+/// The restored cluster is the other one's by then, and serves its clients.
 #[tokio::test]
 async fn what_another_recovery_has_resumed_is_undone_by_nobody() {
     let aws = FakeAws::default();
