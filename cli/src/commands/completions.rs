@@ -9,7 +9,7 @@ use clap_complete::{Shell, generate};
 use std::collections::BTreeSet;
 
 /// The commands whose first argument is a recovery.
-const OF_RECOVERIES: &str = "approve reject status resume undo";
+const OF_RECOVERIES: &str = "approve reject status resume undo cancel";
 /// The commands whose first argument is a cluster.
 const OF_CLUSTERS: &str = "plan start list window";
 
