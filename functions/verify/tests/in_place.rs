@@ -165,7 +165,7 @@ async fn the_checks_decide_and_the_safety_clone_is_shown() {
     let failed = verify(&safety_clone, &rewound, Expect::Checks, COUNT).await.unwrap();
     assert_eq!((failed.passed, failed.checks.first().unwrap().found.as_deref()), (false, Some("0")));
     let why = failed.failure.unwrap();
-    for text in ["check \"rows are back\" in shop failed", "is on orders-e", "rewind status"] {
+    for text in ["check \"rows are back\" in shop failed", "was on orders-e", "rewind status"] {
         assert!(why.contains(text), "{why}\nlacks {text}");
     }
 }
