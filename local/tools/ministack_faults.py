@@ -228,8 +228,10 @@ def find_retrier(find, retriers, error, counts):
     fault = planned.get(current.get())
     of_faults = {*REFUSALS.values(), "Lambda.Unknown", "States.Timeout", "Runtime.ExitError", "DynamoDB.InternalServerError"}
     is_planned = fault is not None and (fault.kind == SHORT_PAUSES or error in of_faults)
-    shortened.factor = fault.pauses if is_planned else 1.0
-    return find(retriers, error, counts)
+    retrier, index = find(retriers, error, counts)
+    # After the last attempt no pause follows, and what the machine waits for then is no pause: a function may be at work so long.
+    shortened.factor = fault.pauses if is_planned and retrier is not None else 1.0
+    return retrier, index
 
 
 def scaled_sleep(sleep, seconds):

@@ -115,10 +115,11 @@ def test_a_fault_is_of_one_state_of_one_execution(function):
 def test_only_the_pause_after_a_planned_fault_is_shorter(function):
     plan(fault="refused", times=-1, pauses=0.01)
     slept = []
-    for error in ["Lambda.ServiceException", "ClusterNotReady"]:
-        faults.find_retrier(lambda *_: (None, 0), [], error, {})
+    # After the last attempt there is none: what follows is a wait of the machine itself.
+    for error, retrier in [("Lambda.ServiceException", {}), ("ClusterNotReady", {}), ("Lambda.ServiceException", None)]:
+        faults.find_retrier(lambda *_, found=retrier: (found, 0), [], error, {})
         faults.scaled_sleep(slept.append, 100)
-    assert slept == [1.0, 100.0]
+    assert slept == [1.0, 100.0, 100.0]
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", json.dumps({"execution": "e", "state": "s", "fault": "unknown"}).encode()])
