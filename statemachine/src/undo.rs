@@ -69,6 +69,7 @@ fn states() -> Vec<State> {
             .assign("stillRunning", 0.into())
             .assign("kept", Json::Null)
             .assign("found", object([]))
+            .assign("recordsNow", "unread".into())
             .assign("restored", object([]))
             .assign("dns", Json::List(Vec::new()))
             .assign("state", "unknown".into())
@@ -492,13 +493,13 @@ fn states() -> Vec<State> {
             .undo_fails_to("ConcludeNeedsOperator"),
         State::choice("IsTrafficUnmoved")
             .comment(
-                "A batch that was refused at the first try because a record had changed moved nothing. After any other failure of \
-                 UndoSwapDns the records may point at either cluster. Where they led to the source all the time, clients are at one that \
-                 is fenced.",
+                "The zone was read after UndoSwapDns had failed: records that are all at the restored cluster were not moved. Neither \
+                 was one by a batch that was refused at the first try, because a record had changed. Otherwise they may point at \
+                 either cluster. Where they led to the source all the time, clients are at one that is fenced.",
             )
             .when(
-                "$found.records = 'moved' and ($failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and \
-                 $failure.retries = 0))",
+                "$found.records = 'moved' and ($failure.state = 'FenceRestored' or $recordsNow = 'moved' or ($failure.Error = \
+                 'RecordChanged' and $failure.retries = 0))",
                 "EndFenceWatchAfterFailure",
             )
             .next("ConcludeNeedsOperator"),
@@ -704,7 +705,7 @@ fn states() -> Vec<State> {
     states.extend(failed_function::states(&ways, "UndoFenceRestored"));
     states.extend(records_back::states("UndoFenceRestored", |read| {
         // What failed is told as it is: the move back.
-        read.catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
+        read.keep_as("recordsNow", "$states.result.Payload.records").catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
     }));
     states
 }

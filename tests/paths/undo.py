@@ -308,14 +308,23 @@ def failing():
                 script=script,
                 calls=later | {"UndoFenceRestored": 1},
             )
+        elif state == "UndoSwapDns":
+            yield scenario(
+                f"{state} fails, and the records were not moved: the restored cluster is opened again, and traffic is where it was",
+                path + [*opened, "EndFenceWatchAfterFailure", *RELEASED],
+                "RewindFailed",
+                [*said, "undone: undid FenceRestored"],
+                script=script,
+                calls=later | {"UndoFenceRestored": 1},
+            )
         else:
             yield scenario(
                 f"{state} fails: a person is called",
-                path + ([] if last else opened) + NEEDS_OPERATOR,
+                path + NEEDS_OPERATOR,
                 "RewindFailed",
                 said,
                 script=script,
-                calls=later | {"UndoFenceRestored": 0 if last else 1},
+                calls=later | {"UndoFenceRestored": 0},
                 lease_stays=True,
             )
         yield scenario(
@@ -352,13 +361,25 @@ def failing():
         script=MOVED | {"UndoSwapDns": always("RecordChanged")},
         calls={"UndoSwapDns": 1, "UndoFenceSource": 0},
     )
+    repeated = up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:]
+    unanswered = {"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]}
+    for found in ["mixed", "elsewhere"]:
+        now = {"answer": {"records": found, "what": "so it is", "swap": None}, "always": True}
+        yield scenario(
+            f"records had changed when moving back was repeated, and are {found} now: they may have moved before",
+            repeated + NEEDS_OPERATOR,
+            "RecordChanged",
+            script=unanswered | {"ReadRecords": [MOVED["ReadRecords"][0] | {"always": False}, now]},
+            calls={"UndoSwapDns": 2, "UndoFenceSource": 0, "UndoFenceRestored": 1},
+            lease_stays=True,
+        )
     yield scenario(
-        "records had changed when moving back was repeated: they may have moved before",
-        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
+        "moving back was not answered, and the records are where they were: so is traffic",
+        [*repeated, "EndFenceWatchAfterFailure", *RELEASED],
         "RecordChanged",
-        script=MOVED | {"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
+        ["undone: undid FenceRestored"],
+        script=MOVED | unanswered,
         calls={"UndoSwapDns": 2, "UndoFenceSource": 0, "UndoFenceRestored": 1},
-        lease_stays=True,
     )
     yield scenario(
         "moving back was not answered, and the records are at the source: it is undone",
