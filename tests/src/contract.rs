@@ -309,7 +309,7 @@ fn what_moves_clients_is_passed_the_approval_and_verifies_it() {
     }
     // By the state of the same name: others call these functions to undo, to read, or on the restored cluster.
     let machine = Machine::rewind();
-    for name in moving.into_iter().chain(["ConfirmApproval"]) {
+    for name in moving.into_iter().chain(["ConfirmApproval", "UndoStartBacktrack"]) {
         let (_, state, _) = machine.invocations().find(|(state, ..)| *state == name).unwrap();
         assert!(state["Arguments"]["Payload"]["approval"].is_string(), "{name}");
     }

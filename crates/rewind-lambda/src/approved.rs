@@ -7,9 +7,14 @@ use rewind_core::{Approval, ErrorName, Plan, StepError, VerifyApprovals, approva
 pub trait ToApprove {
     /// The plan to approve, and the signature of its approval; none where the input asks for nothing that people decide on.
     fn to_approve(&self) -> Option<(&Plan, Option<&str>)>;
+
+    /// The same of the undo. None by default: most undos lead back to what was, which has to work whatever else is lost.
+    fn undo_to_approve(&self) -> Option<(&Plan, Option<&str>)> {
+        None
+    }
 }
 
-/// A step that runs only what people have approved. Its undo needs nobody's approval.
+/// A step that runs only what people have approved, and undoes alone what they had approved where its input says so.
 #[derive(Debug)]
 pub struct Approved<S, A> {
     /// The step.
@@ -23,19 +28,24 @@ impl<S: Step<Input: ToApprove>, A: VerifyApprovals> Step for Approved<S, A> {
     type Output = S::Output;
 
     async fn run(&self, input: S::Input) -> Result<S::Output, StepError> {
-        let asked = input.to_approve().filter(|(plan, _)| plan.approval != Approval::None);
-        if let Some((digest, signature)) = asked.map(|(plan, given)| (approval_digest(plan), given.map(str::to_owned)))
-        {
-            let Some(signature) = signature else { return Err(refused("no approval of it")) };
-            if !self.approvals.verify_approval(&digest, &signature).await? {
-                return Err(refused("an approval that confirm-approval did not give it"));
-            }
-        }
+        self.refuse_unapproved(input.to_approve()).await?;
         self.step.run(input).await
     }
 
     async fn undo(&self, input: S::Input) -> Result<Undone, StepError> {
+        self.refuse_unapproved(input.undo_to_approve()).await?;
         self.step.undo(input).await
+    }
+}
+
+impl<S, A: VerifyApprovals> Approved<S, A> {
+    async fn refuse_unapproved(&self, asked: Option<(&Plan, Option<&str>)>) -> Result<(), StepError> {
+        let Some((plan, signature)) = asked.filter(|(plan, _)| plan.approval != Approval::None) else { return Ok(()) };
+        let Some(signature) = signature else { return Err(refused("no approval of it")) };
+        match self.approvals.verify_approval(&approval_digest(plan), signature).await? {
+            true => Ok(()),
+            false => Err(refused("an approval that confirm-approval did not give it")),
+        }
     }
 }
 

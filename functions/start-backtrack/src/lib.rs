@@ -43,7 +43,7 @@ pub struct Input {
     /// For the undo: the backtrack that was started, if its answer is known.
     #[serde(default)]
     pub backtrack: Option<Backtrack>,
-    /// The signature of the approval; not needed for the undo.
+    /// The signature of the approval.
     #[serde(default)]
     pub approval: Option<String>,
 }
@@ -51,6 +51,12 @@ pub struct Input {
 impl ToApprove for Input {
     fn to_approve(&self) -> Option<(&Plan, Option<&str>)> {
         Some((&self.plan, self.approval.as_deref()))
+    }
+
+    /// A backtrack forward rewinds as well, to wherever the payload says that one began: whoever may call the function could name
+    /// any of the cluster's.
+    fn undo_to_approve(&self) -> Option<(&Plan, Option<&str>)> {
+        self.to_approve()
     }
 }
 

@@ -4,6 +4,8 @@
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::{JsonDigest, VerifyApprovals, approval_digest};
+use rewind_lambda::Approved;
 
 /// When the backtrack is asked for: the state to go forward to.
 const FENCED: &str = "2026-11-23T10:37:00Z";
@@ -28,7 +30,37 @@ fn input() -> Input {
 #[test]
 fn people_have_to_approve_every_backtrack() {
     let input = Input { approval: Some("signed".to_owned()), ..input() };
-    assert_eq!(input.to_approve(), Some((&in_place_plan(), Some("signed"))));
+    let plan = in_place_plan();
+    assert_eq!(input.to_approve(), Some((&plan, Some("signed"))));
+    // The way forward rewinds as well.
+    assert_eq!(input.undo_to_approve(), Some((&plan, Some("signed"))));
+}
+
+/// A backtrack of anybody's, whose way forward would rewind the cluster by what was written since.
+#[tokio::test]
+async fn nothing_is_backtracked_forward_that_nobody_approved() {
+    let rds = fenced();
+    let earlier = rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
+    rds.complete_backtracks();
+    let backtrack = Backtrack { identifier: earlier.identifier, to: time(TARGET), requested_at: time(FENCED) };
+    let input = Input { backtrack: Some(backtrack), ..input() };
+    for approval in [None, Some("of another plan".to_owned())] {
+        let step = Approved { step: step(&rds), approvals: Key };
+        let error = step.undo(Input { approval, ..input.clone() }).await.unwrap_err();
+        assert!(error.name == ErrorName::Bug && error.to_string().contains("changed nothing"), "{error}");
+    }
+    assert_eq!(rds.all_backtracks().len(), 1);
+    let approval = Some(format!("{:?}", approval_digest(&in_place_plan())));
+    assert!(Approved { step: step(&rds), approvals: Key }.undo(Input { approval, ..input }).await.unwrap().changed);
+}
+
+/// A key whose signature is the digest itself.
+struct Key;
+
+impl VerifyApprovals for Key {
+    async fn verify_approval(&self, digest: &JsonDigest, signature: &str) -> Result<bool, StepError> {
+        Ok(signature == format!("{digest:?}"))
+    }
 }
 
 /// The source as the fence leaves it.

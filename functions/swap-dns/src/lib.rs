@@ -122,8 +122,10 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> Step for
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
         let Some(zone) = zone(&input.plan) else { return Ok(Undone::nothing()) };
         let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
+        let moved = forward(&input);
+        refuse_other_restored(&input.plan, &moved)?;
         let planned: Vec<Move> =
-            forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
+            moved.into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
         let back = self.as_stored(zone, &planned).await?;
         let outcome = self.settle(zone, &back, &comment, Owner::Source(&input)).await?;
         if !outcome.moved {
@@ -412,6 +414,19 @@ fn forward(input: &Input) -> Vec<Move> {
         .iter()
         .map(|record| Move { name: record.name.clone(), ttl: record.ttl, from: record.from.clone(), to: to(record) })
         .collect()
+}
+
+/// Refuses to move records away from a cluster that the plan does not name. Nobody signed `restored`, and a recovery may have
+/// led clients to another cluster since. By the name alone: the restored cluster may be gone, and clients still have to get back.
+fn refuse_other_restored(plan: &Plan, moves: &[Move]) -> Result<(), StepError> {
+    let own = format!("{}.cluster-", plan.new_cluster);
+    match moves.iter().find(|change| !change.to.starts_with(&own)) {
+        None => Ok(()),
+        Some(Move { to, .. }) => {
+            Err(StepError::bug(format!("the payload has {to} as an endpoint of {}, which is none", plan.new_cluster))
+                .changed("this step moved no record"))
+        }
+    }
 }
 
 // Route 53 stores a name as it was written, with or without the dot at its end.

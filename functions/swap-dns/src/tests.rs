@@ -369,6 +369,24 @@ async fn undo_moves_back_what_was_moved_and_nothing_else() {
     assert_eq!(step(&zone).undo(input()).await.unwrap_err().name, ErrorName::RecordChanged);
 }
 
+/// A plan that nobody approved moves no record away from the cluster that another recovery has led clients to.
+#[tokio::test]
+async fn undo_moves_no_record_away_from_a_cluster_that_the_plan_does_not_name() {
+    let zone = Zone::new(Lose::Nothing);
+    for other in ["orders-r2.cluster-x.us-east-1.rds.amazonaws.com", "db.elsewhere.example.com", "orders-r", ""] {
+        let mut input = input();
+        for (record, host) in ["db.example.com", "db-ro.example.com"].into_iter().zip([other, "orders-r.cluster-ro-x"]) {
+            zone.set(record, host);
+        }
+        other.clone_into(&mut input.restored.writer_endpoint);
+        "orders-r.cluster-ro-x".clone_into(&mut input.restored.reader_endpoint);
+        let error = step(&zone).undo(input).await.unwrap_err();
+        assert!(error.name == ErrorName::Bug && error.to_string().contains("moved no record"), "{other}: {error}");
+        assert_eq!(zone.values(), [other, "orders-r.cluster-ro-x"]);
+    }
+    assert_eq!(*zone.batches.lock().unwrap(), 0);
+}
+
 #[tokio::test]
 async fn without_records_there_is_nothing_to_move() {
     let zone = Zone::new(Lose::Nothing);

@@ -185,7 +185,7 @@ pub(super) fn states() -> Vec<State> {
                         ":decision",
                         text(
                             "$string($merge([$type($decision) = 'object' ? $sift($decision, function($value, $key) { $key != \
-                             'proof' }) : {'decision': $string($decision)}, {'at': $now(), 'approvers': $approvers}]))",
+                             'proof' }) : {'decision': $string($decision)}, {'at': $now(), 'approvers': $approvers, 'approval': $approval}]))",
                         ),
                     ),
                 ]),

@@ -101,7 +101,7 @@ pub(super) fn undo() -> Vec<State> {
                 "Starts a backtrack forward to the state before the rewind. ClusterNotReady is retried for 20 \
                  minutes, because the first backtrack may still be running.",
             )
-            .inputs(["backtrack"])
+            .inputs(["backtrack", "approval"])
             .timeout(timeouts::START_BACKTRACK)
             .starts_waiting_for_one(
                 "backtrack",
