@@ -241,11 +241,12 @@ impl Screen {
         let Some(current) = self.current.as_mut().filter(|current| current.name == state) else { return };
         let is_new = current.status.as_deref() != Some(status);
         current.status = Some(status.to_owned());
+        let status = printable(status);
         let (number, name) = (current.number, current.name.clone());
         self.bar.set_message(format!("{}{name}: {status}", step_of(number)));
         // A pipe has no line that is written over: what changes there is written below.
         if is_new && self.width.is_none() {
-            self.line(&format!("           {}{name}: {}", step_of(number), printable(status)));
+            self.line(&format!("           {}{name}: {status}", step_of(number)));
         }
     }
 

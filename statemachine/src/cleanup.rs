@@ -1,7 +1,7 @@
 //! The machine that deletes what recoveries kept, every hour: what is due is found, checked, deleted into a snapshot,
 //! and people are told.
 
-use crate::conclude::error_name;
+use crate::conclude::{error_name, explained, printable};
 use crate::json::{Json, jsonata, object};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
@@ -83,7 +83,8 @@ fn states() -> Vec<State> {
             .keep_as("subject", "$substring('kept: ' & $item.cluster, 0, 80)")
             .keep_as(
                 "message",
-                "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
+                &printable(
+                    "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
                  $item.keepUntil & ', and is not deleted: ' & ($count($why) > 0 ? $join($why, '; ') : 'it is not \
                  certain that nobody uses it') & '; nothing was changed; next step: end what needs it, and it is \
                  deleted within the hour; or keep it longer: aws rds add-tags-to-resource --resource-name ' & \
@@ -91,6 +92,7 @@ fn states() -> Vec<State> {
                  that tag: aws rds remove-tags-from-resource --resource-name ' & $item.clusterArn & ' --tag-keys \
                  aurora-rewind:keep-until; it is looked at every hour, and told of once a day'; $substring($text, 0, \
                  30000))",
+                ),
             )
             .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
             .next("RecordNotice"),
@@ -183,19 +185,14 @@ fn states() -> Vec<State> {
             )
             .keep_as("noticeKey", "'failed#' & $item.recoveryId")
             .keep_as("subject", "$substring('not cleaned up: ' & $item.cluster, 0, 80)")
-            .keep_as(
+            .assign(
                 "message",
-                "($read := function($f) { ($c := $type($f.Cause) = 'string' ? $replace($f.Cause, /\"errorMessage\" *: \
-                 *\"/, '\"errorMessage\":\"', 1) : ''; $raw := $substring($c, 0, 1) = '{' and $contains($c, \
-                 '\"errorMessage\":\"') ? $substringBefore($replace($replace($substringAfter($c, \
-                 '\"errorMessage\":\"'), '\\\\\\\\', '\\u0001'), '\\\\\"', '\\u0002'), '\"') : '\\u0000'; $m := \
-                 $contains($raw, /[\\x00\\x03-\\x1F]|\\x5C(?![\\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c : $parse('\"' & \
-                 $replace($replace($raw, '\\u0002', '\\\\\"'), '\\u0001', '\\\\\\\\') & '\"'); $m := $length($m) > 0 \
-                 ? $m : 'no reason was given'; $m & ' [' & $f.Error & ' in ' & $f.state & ']') }; \
-                 $substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & \
-                 ' of recovery ' & $item.recoveryId & ', kept until ' & $item.keepUntil & ') could not be cleaned up: \
-                 ' & $read($failure) & '; next step: mend what that names; it is tried again every hour, and told of \
-                 once a day', 0, 30000))",
+                explained(
+                    "$substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? \
+                     'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ', kept until ' & $item.keepUntil & \
+                     ') could not be cleaned up: ' & $read($failure) & '; next step: mend what that names; it is tried again every \
+                     hour, and told of once a day', 0, 30000)",
+                ),
             )
             .next("RecordNotice"),
         State::pass("ConcludeNotFound")
@@ -211,17 +208,12 @@ fn states() -> Vec<State> {
             .assign("item", object([("cluster", "*".into())]))
             .assign("noticeKey", "failed#".into())
             .assign("subject", "nothing was cleaned up".into())
-            .keep_as(
+            .assign(
                 "message",
-                "($read := function($f) { ($c := $type($f.Cause) = 'string' ? $replace($f.Cause, /\"errorMessage\" *: \
-                 *\"/, '\"errorMessage\":\"', 1) : ''; $raw := $substring($c, 0, 1) = '{' and $contains($c, \
-                 '\"errorMessage\":\"') ? $substringBefore($replace($replace($substringAfter($c, \
-                 '\"errorMessage\":\"'), '\\\\\\\\', '\\u0001'), '\\\\\"', '\\u0002'), '\"') : '\\u0000'; $m := \
-                 $contains($raw, /[\\x00\\x03-\\x1F]|\\x5C(?![\\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c : $parse('\"' & \
-                 $replace($replace($raw, '\\u0002', '\\\\\"'), '\\u0001', '\\\\\\\\') & '\"'); $m := $length($m) > 0 \
-                 ? $m : 'no reason was given'; $m & ' [' & $f.Error & ' in ' & $f.state & ']') }; $substring('what \
-                 recoveries kept could not be looked for: ' & $read($failure) & '; nothing was changed; next step: \
-                 mend what that names; it is tried again every hour, and told of once a day', 0, 30000))",
+                explained(
+                    "$substring('what recoveries kept could not be looked for: ' & $read($failure) & '; nothing was changed; next \
+                     step: mend what that names; it is tried again every hour, and told of once a day', 0, 30000)",
+                ),
             )
             .next("RecordNotice"),
         State::publish("SendNotice")

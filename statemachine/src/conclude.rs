@@ -2,7 +2,7 @@
 
 use crate::json::{Json, jsonata, object};
 use crate::state::State;
-use rewind_core::ErrorName;
+use rewind_core::{ErrorName, HIDDEN};
 
 /// Reads the sentence out of the cause that Lambda wraps into JSON, as `$read(failure)`.
 ///
@@ -21,8 +21,27 @@ const READ: &str = concat!(
     r#"$m & ' [' & $f.Error & ' in ' & $f.state & ']') }"#,
 );
 
-/// The characters that would leave their line, hide, or turn the order of others around, as a class of a regular expression.
-const HIDDEN: &str = r"[\x00-\x1F\x7F-\x9F\u00AD\u034F\u061C\u115F\u1160\u180E\u200B-\u200F\u2028-\u202E\u2060-\u206F\u3164\uFEFF\uFFA0\uFFF9-\uFFFB]";
+/// The characters that hide, as a regular expression of JavaScript, whose characters have 16 bits: one beyond is a pair of them.
+fn hidden() -> String {
+    let unit = |unit: u32| format!("\\u{unit:04X}");
+    let (mut single, mut pairs) = (String::new(), String::new());
+    for range in HIDDEN {
+        let (first, last) = (u32::from(*range.start()), u32::from(*range.end()));
+        if last < 0x1_0000 {
+            single += &match first == last {
+                true => unit(first),
+                false => format!("{}-{}", unit(first), unit(last)),
+            };
+            continue;
+        }
+        // No range of these begins or ends within the block of a first half, or it is within one.
+        let halves =
+            |character: u32| (0xD800 + ((character - 0x1_0000) >> 10), 0xDC00 + ((character - 0x1_0000) & 0x3FF));
+        let ((high, low), (last_high, last_low)) = (halves(first), halves(last));
+        pairs += &format!("|[{}-{}][{}-{}]", unit(high), unit(last_high), unit(low), unit(last_low));
+    }
+    format!("[{single}]{pairs}")
+}
 
 /// An expression in which `$read` makes a sentence of a failure. The text that it makes goes to the table, to events and into mail, so
 /// what others chose, such as the comment of whoever rejects, stays on its line in it.
@@ -32,7 +51,7 @@ pub(crate) fn explained(expression: &str) -> Json {
 
 /// An expression of a text that stays on its line and shows all that it holds.
 pub(crate) fn printable(expression: &str) -> String {
-    format!("$replace(({expression}), /{HIDDEN}/, '?')")
+    format!("$replace(({expression}), /{}/, '?')", hidden())
 }
 
 /// The state `ConcludeNothingChanged`: the first failure as a sentence, and what was undone. `kept` is an expression that

@@ -75,8 +75,8 @@ pub(crate) enum Retries {
     Slice,
     /// An item of the table.
     Table,
-    /// The item that says how a recovery ended: without it nobody can go back, or on.
-    LastRecord,
+    /// An item that nobody could go back without, or on, written while clients have a database.
+    PatientTable,
     /// An event or a message. It stops nothing, so it is not tried for long.
     Notice,
 }
@@ -187,8 +187,8 @@ impl Retries {
             // There the timeout is the regular end: RequestApproval catches it.
             Self::Slice => [passing(8), vec![once(None)]].concat(),
             Self::Table => vec![jittered(&TABLE, 6)],
-            // Half an hour on average. Clients are where they belong by now, so nobody waits for it.
-            Self::LastRecord => vec![Retrier { longest: Some(60), ..jittered(&TABLE, 65) }],
+            // Half an hour on average. Nobody waits for it but the recovery.
+            Self::PatientTable => vec![Retrier { longest: Some(60), ..jittered(&TABLE, 65) }],
             Self::Notice => {
                 vec![Retrier { errors: ANY.to_vec(), interval: 1, rate: 2, attempts: 2, longest: None, jitter: false }]
             }
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_table_that_is_away_for_minutes_does_not_lose_the_end_of_a_recovery() {
         for error in TABLE {
-            let (average, longest) = pauses(Retries::LastRecord, WaitsOut::Minutes, error);
+            let (average, longest) = pauses(Retries::PatientTable, WaitsOut::Minutes, error);
             assert!((25 * 60..=35 * 60).contains(&average) && longest <= 60, "{error}: {average} s, {longest} s");
         }
     }

@@ -122,7 +122,7 @@ fn states() -> Vec<State> {
             )
             .next("RecordStopped"),
         State::table("RecordStopped", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the end of the stopped recovery into the table")
             .comment("Only where it still runs by its record: an undo may have ended it meanwhile.")
             .argument("Key", object([("id", text("'recovery#' & $id"))]))

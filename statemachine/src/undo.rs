@@ -505,7 +505,7 @@ fn states() -> Vec<State> {
             .next("ConcludeNeedsOperator"),
         watch::end_of_undo("EndFenceWatchAfterFailure", "IsAnythingLeft"),
         State::table("RecordUndone", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the end into the table")
             .comment(
                 "Stores who undid the recovery, and what that changed, and builds the output of the execution. The \
@@ -563,7 +563,7 @@ fn states() -> Vec<State> {
             .next("RecordCancelled")
             .catch(&ANY, Vec::new(), "RecordCancelled"),
         State::table("RecordCancelled", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the end into the table")
             .comment(
                 "The recovery ends as one that failed before it had changed anything, so that another one can go on from its restored \
@@ -646,7 +646,7 @@ fn states() -> Vec<State> {
         leave("LeaveLease", "$leaseKey").next("LeaveRestoredLease").tolerated(),
         leave("LeaveRestoredLease", "$restoredLeaseKey").next("RecordFailure").tolerated(),
         State::table("RecordFailure", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the failure into the table")
             .comment(
                 "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: the \

@@ -81,7 +81,7 @@ fn start_as(
 /// A state of a recovery that ends the watch: clients get in again.
 pub(crate) fn end(name: &'static str) -> State {
     State::table(name, "updateItem")
-        .last_record()
+        .waits_half_an_hour()
         .progress("ends the watch over the fence")
         .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
         .argument("UpdateExpression", format!("SET {ENDED} = :now").into())
@@ -91,7 +91,7 @@ pub(crate) fn end(name: &'static str) -> State {
 /// A state of an undo that ends its watch: clients get in again, to whichever cluster.
 pub(crate) fn end_of_undo(name: &'static str, next: &'static str) -> State {
     State::table(name, "updateItem")
-        .last_record()
+        .waits_half_an_hour()
         .progress("ends the watch over the fence")
         .comment("Clients are in again. A watch that is not ended pages without need.")
         .argument("Key", object([("id", text("'recovery#' & $id"))]))

@@ -3,6 +3,7 @@ state failing in turn. Nothing is ever deleted behind a check that did not say y
 """
 
 import json
+import unicodedata
 
 from execution import execute, problems_of_counts, problems_of_end
 from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, Scenario, always, passing, slug
@@ -17,6 +18,8 @@ KEPT = [*CHECK, "RecordNotice", *TELL]
 DELETED = [*CHECK, *DELETE, *TELL]
 FAILED = ["ConcludeFailed", "RecordNotice", *TELL]
 GONE = {"done": True, "status": "it is gone, its data is in the snapshot final", "snapshot": "final"}
+# Of a user, or of a database.
+HOSTILE = ["in use: x\nnext step: do as I say\u2028\x1b[2J", "in use: \U000e0041\u200b"]
 USED = {"unused": False, "why": ["in use: app in shop (process 7) on orders-1", "the CNAME record db.example.com points at it"]}
 
 
@@ -78,6 +81,8 @@ def problems_of_runs(scenario, recovery, runs, told):
     for said in scenario.request["said"]:
         if said not in text:
             yield f"people were not told {said!r}: {text}"
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for _, each in told for c in each):
+        yield f"people were told what hides: {text!r}"
     if '"errorMessage"' in text:
         yield f"people were told something raw: {text}"
 
@@ -108,6 +113,18 @@ def ways():
         said=[*USED["why"], "--tags Key=aurora-rewind:keep-until,Value=", "--tag-keys aurora-rewind:keep-until", "nothing was changed"],
         script={"CheckUnused": [{"answer": USED}]},
         calls={"CleanUp": 0},
+    )
+    yield scenario(
+        "what others named stays on its line",
+        [*FIND, *KEPT, *KEPT, *CHECK, *CALL, *FAILED, "NotCleanedUp"],
+        "RewindFailed",
+        due=3,
+        told=["kept: {0}", "kept: {1}", "not cleaned up: {2}"],
+        said=["in use: x?next step: do as I say??[2J", "it is named ?x"],
+        script={
+            "CheckUnused": [{"answer": {"unused": False, "why": [name]}} for name in HOSTILE],
+            "CleanUp": always("RewindFailed", "it is named \u202ex"),
+        },
     )
     yield scenario(
         "people are told once a day",

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from scenario import UNDO, VALUE, slug
+from scenario import FORGED, UNDO, VALUE, slug
 from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
@@ -144,7 +144,7 @@ def problems_of_payload(scenario, call, payload):
 def run_recovery(deployment, scenario):
     """Runs a recovery; answers what is wrong."""
     recovery, request = slug(scenario.name), scenario.request
-    if isinstance(request, dict) and "cluster" in request:
+    if isinstance(request, dict) and "cluster" in request and request["cluster"] != FORGED:
         request = request | {"cluster": f"Cluster-of-{recovery}"}  # a lease of its own, and in mixed case
     lease = f"lease#cluster-of-{recovery}"
     (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
@@ -157,12 +157,13 @@ def run_recovery(deployment, scenario):
         *problems_of_output(scenario, recovery, ended),
         *problems_of_approvals(deployment, recovery),
         *problems_of_table(deployment, scenario, recovery, ended, lease),
-        *problems_of_values(deployment, recovery, ended),
+        *problems_of_values(deployment, scenario, recovery, ended),
     ]
 
 
-def problems_of_values(deployment, recovery, ended):
-    """Looks for the value that the checks found: it is in the answer of Verify, in what later steps are passed, and nowhere else."""
+def problems_of_values(deployment, scenario, recovery, ended):
+    """Looks for the value that the checks found: it is in the answer of Verify, in what later steps are passed, and nowhere else. And for
+    what stood in place of a cluster: in the lease alone, which nobody reads."""
     for what, text in [
         ("the end", json.dumps([ended.get("error"), ended.get("cause"), ended.get("output")])),
         ("the table", json.dumps(deployment.item(f"recovery#{recovery}"))),
@@ -170,6 +171,8 @@ def problems_of_values(deployment, recovery, ended):
     ]:
         if VALUE in text:
             yield f"a value that a check found is in {what}"
+        if isinstance(scenario.request, dict) and scenario.request.get("cluster") == FORGED and what != "a call of putItem" and any(word in text for word in ["channel", "touch"]):
+            yield f"what stands in place of a cluster is in {what}"
 
 
 def calls_beside_functions(deployment, execution):

@@ -3,7 +3,7 @@ native state failing in turn.
 """
 
 from scenario import (
-    APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
+    APPROVED, BUG_BEFORE_CHANGE, FORGED, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
@@ -292,6 +292,14 @@ def scenarios():
             ["it is a JSON object"],
             script={"ValidateWindow": always("InvalidRequest", "it is a JSON object")},
             request=[1],
+        ),
+        Scenario(
+            "a refused request has a text in place of a cluster",
+            up_to("ValidateWindow") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["`cluster` is no identifier"],
+            script={"ValidateWindow": always("InvalidRequest", "`cluster` is no identifier")},
+            request={"cluster": FORGED, "to": "5m ago"},
         ),
         Scenario(
             "invalid request",

@@ -88,6 +88,10 @@ def always(name, message="it is so"):
 VALUE = "canary-4711"
 
 
+# What somebody writes in place of a cluster. A chat would call everybody, and a shell carry it out where it completes it.
+FORGED = "<!channel> $(touch x)"
+
+
 def unmet(why):
     """What Verify answers where a check failed: its reason names the check, and its results have the value."""
     check = {"name": "rows are back", "database": "shop", "expected": "2", "found": VALUE, "source": VALUE, "passed": False}

@@ -25,14 +25,21 @@ pub(crate) fn run(shell: Shell) -> Result<Completion, Failure> {
 /// Writes the words that a shell asks for, one a line.
 pub(crate) async fn words(client: &AwsClient, words: Words) -> Result<Completion, Failure> {
     let recoveries = client.list(None, RECOVERIES).await?;
-    match words {
-        Words::Ids => recoveries.iter().for_each(|recovery| println!("{}", recovery.id)),
+    let found: Vec<&str> = match words {
+        Words::Ids => recoveries.iter().map(|recovery| recovery.id.as_str()).collect(),
         Words::Clusters => {
             let clusters: BTreeSet<&str> = recoveries.iter().map(|recovery| recovery.cluster.as_str()).collect();
-            clusters.iter().for_each(|cluster| println!("{cluster}"));
+            clusters.into_iter().collect()
         }
-    }
+    };
+    found.into_iter().filter(|word| is_word(word)).for_each(|word| println!("{word}"));
     Ok(Completion::Done)
+}
+
+/// True of what a shell may complete. Whoever may start a recovery has a say in names, and a shell is a place where text is carried out.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn script(shell: Shell) -> String {
@@ -50,12 +57,17 @@ fn script(shell: Shell) -> String {
 _rewind_live() {{
     _rewind "$@"
     [[ $COMP_CWORD -eq 2 && $2 != -* ]] || return 0
-    local words=
+    local words= word
     case "${{COMP_WORDS[1]}}" in
-        {recoveries}) words=$(rewind complete ids 2>/dev/null) ;;
-        {clusters}) words=$(rewind complete clusters 2>/dev/null) ;;
+        {recoveries}) words=ids ;;
+        {clusters}) words=clusters ;;
+        *) return 0 ;;
     esac
-    COMPREPLY+=($(compgen -W "$words" -- "$2"))
+    # Not compgen -W, which expands what it is given.
+    while IFS= read -r word; do
+        [[ $word == "$2"* ]] && COMPREPLY+=("$word")
+    done < <(rewind complete "$words" 2>/dev/null)
+    return 0
 }}
 complete -F _rewind_live -o bashdefault -o default rewind
 "#
@@ -86,7 +98,42 @@ mod tests {
         }
         for shell in [Shell::Bash, Shell::Fish] {
             let script = script(shell);
-            assert!(script.contains("rewind complete ids") && script.contains("rewind complete clusters"), "{script}");
+            assert!(script.contains("rewind complete"), "{script}");
+            assert!(!script.contains("-W \"$words\""), "{script}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_shell_would_carry_out_is_a_word() {
+        for word in ["orders", "my-aurora-cluster", "orders-rewind-20261123-103000", "event-6f1.2_x"] {
+            assert!(is_word(word), "{word}");
+        }
+        for text in ["$(id)", "`id`", "a b", "a;b", "-v", "~", "a\u{1b}[2J", "*", "", "größe", "a\nb", "<(id)"] {
+            assert!(!is_word(text), "{text:?}");
+        }
+    }
+
+    /// With a `rewind` that answers what no real one would.
+    #[test]
+    fn bash_carries_out_nothing_of_what_it_completes() {
+        let dir = std::env::temp_dir().join(format!("completions-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let touched = dir.join("touched");
+        let asked = format!(
+            r#"{}
+rewind() {{ echo '$(touch {touched})'; echo '`touch {touched}`'; echo orders-1; echo other; }}
+COMP_WORDS=(rewind plan or) COMP_CWORD=2
+_rewind_live rewind or plan
+printf '%s,' "${{COMPREPLY[@]}}"
+COMP_WORDS=(rewind plan '') COMP_CWORD=2
+_rewind_live rewind '' plan"#,
+            script(Shell::Bash),
+            touched = touched.display(),
+        );
+        let done = std::process::Command::new("bash").args(["-c", &asked]).output().unwrap();
+        let answered = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(answered.ends_with("orders-1,"), "{answered} {}", String::from_utf8_lossy(&done.stderr));
+        assert!(!touched.exists(), "a word was carried out");
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -89,9 +89,11 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
             (ErrorName::ClusterNotReady, "try again, for the state may pass")
         }
         // A permission that is missing stays missing, and retries would only delay the message.
-        "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
-            (ErrorName::RewindFailed, "allow the caller the action that is named, and start again")
-        }
+        "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => (
+            ErrorName::RewindFailed,
+            "allow the caller the action that is named, and start again; a function of the stack may do what the parameters allow: \
+                 ClusterPattern, SecretArns, HostedZoneArns and RecordNames",
+        ),
         // Not retried: new credentials come with a new start of the function, not with time.
         "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
             (ErrorName::RewindFailed, "look at the caller's credentials, and start again")

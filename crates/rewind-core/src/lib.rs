@@ -58,7 +58,7 @@ pub use plan::{
     Swap,
 };
 pub use poll::Polling;
-pub use printable::{printable, printable_json, printable_lines};
+pub use printable::{HIDDEN, printable, printable_json, printable_lines};
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use report_size::{PLAN_MAX, REPORT_MAX};

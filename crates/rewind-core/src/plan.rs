@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::StepError;
 use crate::findings::Finding;
 use crate::identity::ResourceIds;
+use crate::names::is_of_event;
 use crate::people::Identity;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::timeouts;
@@ -134,6 +135,11 @@ impl Plan {
         }
     }
 
+    /// True if an event or an alarm wrote the checks: whoever may send one has not been given a login with that.
+    pub fn has_checks_of_event(&self) -> bool {
+        is_of_event(&self.recovery_id) || self.adopted.as_ref().is_some_and(|adopted| adopted.checks_of_event)
+    }
+
     /// The instance that is created first and becomes the writer.
     pub fn writer(&self) -> Option<&PlannedInstance> {
         self.instances.iter().find(|instance| instance.writer)
@@ -186,6 +192,9 @@ pub struct Adopted {
     // A failure of this recovery must not shorten what people have extended.
     #[serde(default)]
     pub keep_until: Option<Timestamp>,
+    /// True if the checks are those of an event or an alarm, which started the earlier recovery or one that it resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checks_of_event: bool,
 }
 
 /// The part of a plan that only an in-place recovery has.

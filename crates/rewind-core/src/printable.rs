@@ -1,6 +1,8 @@
 //! Makes texts that others chose, such as a cluster's name or a database's message, safe to show: they stay on their line, and can
 //! neither colour it, move the cursor nor turn the order of its characters around. Every text that people read comes through here.
 
+use std::ops::RangeInclusive;
+
 /// Writes the characters of `text` that would not show as themselves as their code.
 ///
 /// ```
@@ -47,23 +49,47 @@ pub fn printable_json(json: &serde_json::Value) -> String {
     })
 }
 
-/// True for a character that has no shape of its own and changes how others are shown.
+/// The characters without a shape of their own that change how others are shown, in their order: what Unicode calls controls, formats,
+/// separators of lines and paragraphs, and ignorable by default.
+pub const HIDDEN: &[RangeInclusive<char>] = &[
+    '\0'..='\u{1f}',
+    '\u{7f}'..='\u{9f}',
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{600}'..='\u{605}',
+    '\u{61c}'..='\u{61c}',
+    '\u{6dd}'..='\u{6dd}',
+    '\u{70f}'..='\u{70f}',
+    '\u{890}'..='\u{891}',
+    '\u{8e2}'..='\u{8e2}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{110bd}'..='\u{110bd}',
+    '\u{110cd}'..='\u{110cd}',
+    '\u{13430}'..='\u{1343f}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
 fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            // Line and paragraph separators, and what has no width.
-            '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}' | '\u{034f}'
-            // Directions: embeddings, overrides and isolates.
-            | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
-            // Fillers that look like nothing, variations and tags.
-            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{180e}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
+    HIDDEN.iter().any(|range| range.contains(&character))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use regex::Regex;
 
     #[test]
     fn what_is_already_printable_stays_as_it_is_however_often_it_is_printed() {
@@ -71,6 +97,15 @@ mod tests {
         assert_eq!(once, "x\\r\\ny\\u{9b}z\\u{2066}");
         assert_eq!(printable(&once), once);
         assert_eq!(printable_lines("a\n\u{7}b"), "a\n\\u{7}b");
+    }
+
+    #[test]
+    fn every_character_that_unicode_hides_is_hidden_and_no_other() {
+        let of_unicode = Regex::new(r"^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]$").unwrap();
+        for character in '\0'..=char::MAX {
+            let expected = of_unicode.is_match(character.encode_utf8(&mut [0; 4]));
+            assert_eq!(is_hidden(character), expected, "{}", character.escape_unicode());
+        }
     }
 
     proptest! {

@@ -47,6 +47,17 @@ const PLANTED: &str = "
     GRANT SELECT ON whole, part TO postgres;
 ";
 
+/// What only whoever administers the server makes: tables outside of the database.
+const FOREIGN: &str = "
+    CREATE EXTENSION file_fdw;
+    CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+    CREATE FOREIGN TABLE far (line text) SERVER files OPTIONS (filename '/etc/passwd', delimiter '|');
+    CREATE TABLE near (line text) PARTITION BY LIST (line);
+    CREATE FOREIGN TABLE near_part PARTITION OF near DEFAULT SERVER files OPTIONS (filename '/etc/passwd', delimiter '|');
+    CREATE VIEW far_away AS SELECT line FROM far;
+    GRANT SELECT ON far, near, near_part, far_away TO postgres;
+";
+
 /// Checks that would act, each in a way of its own.
 const ATTACKS: &[&str] = &[
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'canary'",
@@ -97,6 +108,9 @@ const ATTACKS: &[&str] = &[
     "SELECT (act(), 1) IN (SELECT 'a', 1)",
     "SELECT COALESCE(NULL, act())",
     "SELECT '{1}'::int[] = ARRAY[length(act())]",
+    "SELECT count(*) FROM far",
+    "SELECT count(*) FROM near",
+    "SELECT count(*) FROM far_away",
 ];
 
 async fn canary(server: &Postgres) -> Client {
@@ -122,6 +136,7 @@ fn attacked() -> Postgres {
     server.sql("shop", &format!("SET ROLE app; SET search_path = public; {PLANTED}"));
     // Trusted: whoever may create in the database may have it.
     server.sql("shop", "CREATE EXTENSION tablefunc SCHEMA public");
+    server.sql("shop", FOREIGN);
     server.sql("shop", "SELECT pg_create_logical_replication_slot('kept', 'pgoutput')");
     server
 }
@@ -138,6 +153,11 @@ async fn no_check_makes_the_master_user_act() {
         assert!(!note.starts_with("NULL"), "{sql}: {result}");
         canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone after {sql}: {result}"));
         assert_eq!(postgres.sql("postgres", "SELECT count(*) FROM pg_replication_slots"), "1", "{sql}");
+    }
+    // By what reads it: whoever administers the deployment may list that.
+    for table in ["far", "near", "far_away"] {
+        let result = ask_one(&server, &format!("SELECT count(*) FROM {table}")).await;
+        assert!(result.note.as_ref().is_some_and(|note| note.contains("file_fdw_handler")), "{result}");
     }
 }
 

@@ -408,7 +408,7 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
     rds.delete_instance("orders-r-2").await.unwrap();
     rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
     let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
-    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None });
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None, checks_of_event: false });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
     let made_so_far = rds.changes().len();
     let output = step(&rds).run(input.clone()).await.unwrap();
@@ -428,8 +428,12 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
 #[tokio::test]
 async fn what_waits_for_the_maintenance_window_of_an_adopted_cluster_is_not_started() {
     let rds = rds_with_restored();
-    let adopted =
-        Some(Adopted { recovery: "earlier".to_owned(), owners: vec!["earlier".to_owned()], keep_until: None });
+    let adopted = Some(Adopted {
+        recovery: "earlier".to_owned(),
+        owners: vec!["earlier".to_owned()],
+        keep_until: None,
+        checks_of_event: false,
+    });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
     rds.edit("orders", |source| source.maintenance_window = Some("sun:05:00-sun:05:30".to_owned()));
     let before = rds.find("orders-r").unwrap();

@@ -156,12 +156,11 @@ impl Permission {
 }
 
 /// The message for a user who may not start recoveries.
-pub(crate) const REQUEST_DENIED: &str = "you may look, and not start a recovery; nothing was done; next step: ask one of those who may (REWIND_CHAT_REQUESTERS)";
+pub(crate) const REQUEST_DENIED: &str = "you may look, and not start a recovery; nothing was done; next step: ask one of those who may (the stack's parameter ChatRequesters)";
 /// The message for a user who may not approve.
-pub(crate) const APPROVAL_DENIED: &str =
-    "you may look, and not decide; nothing was done; next step: ask one of those who may (REWIND_CHAT_APPROVERS)";
+pub(crate) const APPROVAL_DENIED: &str = "you may look, and not decide; nothing was done; next step: ask one of those who may (the stack's parameter ChatApprovers)";
 /// The message for a user who would have nobody asked.
-pub(crate) const UNASKED_DENIED: &str = "in chat somebody who may approve is always asked (REWIND_CHAT_APPROVERS, REWIND_TWO_PEOPLE); nothing was started; next step: leave --approval out";
+pub(crate) const UNASKED_DENIED: &str = "in chat somebody who may approve is always asked (the stack's parameters ChatApprovers and TwoPeople); nothing was started; next step: leave --approval out";
 /// The message for a user without access. It names neither clusters, recoveries nor people.
 pub(crate) const ACCESS_DENIED: &str = "you are not among the people who may use this; nothing was done";
 /// The message for a requester who would approve their own recovery.

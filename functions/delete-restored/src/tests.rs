@@ -66,7 +66,8 @@ async fn the_protection_of_a_safety_clone_is_taken_off_and_of_no_restored_cluste
 #[tokio::test]
 async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
     let rds = unprotected();
-    let adopted = Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
+    let adopted =
+        Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None, checks_of_event: false });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input(Part::Cluster) };
     for _ in 0..2 {
         let undone = step(&rds).undo(input.clone()).await.unwrap();

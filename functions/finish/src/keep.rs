@@ -5,7 +5,7 @@ use super::{Finish, KeepInput};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, came_to_nothing, is_foreign};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
-use rewind_core::{Clock, Plan, StepError};
+use rewind_core::{Adopted, Clock, Plan, StepError};
 use serde::Serialize;
 
 /// The restored cluster, as it is kept.
@@ -35,10 +35,10 @@ where
         // By its tag: the name alone may be somebody else's, whose cluster must not be deleted a day later.
         let is_ours = |cluster: &Cluster| cluster.tag(RECOVERY_TAG) == Some(recovery.id.as_str());
         let nothing = |what: String| Ok(Kept { cluster: None, keep_until: None, what });
-        let Some(cluster) = found.filter(|cluster| is_ours(cluster) && cluster.status != "deleting") else {
+        let found = found.filter(|cluster| cluster.status != "deleting");
+        let Some(cluster) = found.as_ref().filter(|cluster| is_ours(cluster)) else {
             return nothing(match &plan.adopted {
-                // Its adoption failed, or somebody adopted it since.
-                Some(adopted) => format!("{name} of {} is not this recovery's", adopted.recovery),
+                Some(adopted) => not_adopted(adopted, name, found.as_ref()),
                 None => format!("there is no restored cluster {name}"),
             });
         };
@@ -46,15 +46,30 @@ where
             return nothing(format!("the restored cluster {name} is {}: nothing can go on with it", cluster.status));
         }
         let way_on = way_on(&recovery.id, fenced);
-        Ok(match until(&plan, &cluster, self.clock.now(), lease_until)? {
+        Ok(match until(&plan, cluster, self.clock.now(), lease_until)? {
             Until::Time(until) => {
                 let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
                 // It replaces a value, so there is room for it.
                 self.clusters.tag(&cluster.arn, &tags).await?;
-                kept(&cluster, Some(until), &format!("until {until}"), &way_on)
+                kept(cluster, Some(until), &format!("until {until}"), &way_on)
             }
-            Until::People(until) => kept(&cluster, None, &until, &way_on),
+            Until::People(until) => kept(cluster, None, &until, &way_on),
         })
+    }
+}
+
+/// A sentence about a cluster that was to be adopted and was not, or that somebody else adopted since.
+fn not_adopted(Adopted { recovery, owners, .. }: &Adopted, name: &str, found: Option<&Cluster>) -> String {
+    let of_owner = |cluster: &&Cluster| cluster.tag(RECOVERY_TAG).is_some_and(|tag| owners.iter().any(|id| id == tag));
+    match found.filter(of_owner) {
+        Some(cluster) => {
+            let until = cluster.tag(KEEP_UNTIL_TAG).map_or_else(String::new, |until| format!(" until {until}"));
+            format!(
+                "the restored cluster {name} is kept{until}, as {recovery} left it; next step: correct what failed, and \
+                 `rewind resume {recovery}` goes on with it: nobody waits for the restore again"
+            )
+        }
+        None => format!("{name} of {recovery} is not this recovery's"),
     }
 }
 

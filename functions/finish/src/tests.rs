@@ -295,7 +295,15 @@ fn kept_until(until: Option<&str>) -> FakeRds {
 async fn nobody_is_given_less_time_than_people_have_asked_for() {
     let adopted = |keep_until: Option<&str>| {
         let keep_until = keep_until.map(time);
-        Plan { adopted: Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until }), ..plan() }
+        Plan {
+            adopted: Some(Adopted {
+                recovery: "earlier".to_owned(),
+                owners: Vec::new(),
+                keep_until,
+                checks_of_event: false,
+            }),
+            ..plan()
+        }
     };
     let (today, tomorrow, later) = ("2026-11-23T12:00:00Z", "2026-11-24T11:00:00Z", "2027-01-31T00:00:00Z");
     for (case, tag, plan, expected) in [
@@ -411,6 +419,32 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
         assert!(!kept.what.contains("resume"), "{}", kept.what);
         assert!(rds.changes().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_adopted_is_resumed_from_where_it_was() {
+    let adopted = |owners: &[&str]| {
+        let owners = owners.iter().map(|id| (*id).to_owned()).collect();
+        Some(Adopted { recovery: "earlier".to_owned(), owners, keep_until: None, checks_of_event: false })
+    };
+    let kept = |owners: &[&str], owner: &str| {
+        let rds = kept_until(Some(WHILE_IT_RUNS));
+        rds.edit("orders-r", |cluster| {
+            cluster.tags.iter_mut().filter(|(key, _)| key == RECOVERY_TAG).for_each(|tag| owner.clone_into(&mut tag.1))
+        });
+        let input = KeepInput { plan: Plan { adopted: adopted(owners), ..plan() }, ..failed() };
+        async move {
+            let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+            let kept = step.keep(input).await.unwrap();
+            assert!(rds.changes().is_empty(), "the tags are those of the earlier recovery");
+            kept.what
+        }
+    };
+    let what = kept(&["earlier", "zeroth"], "zeroth").await;
+    assert!(what.contains(&format!("is kept until {WHILE_IT_RUNS}, as earlier left it")), "{what}");
+    assert!(what.contains("`rewind resume earlier` goes on with it"), "{what}");
+    // Somebody else has adopted it since.
+    assert_eq!(kept(&["earlier"], "later").await, "orders-r of earlier is not this recovery's");
 }
 
 #[tokio::test]

@@ -84,8 +84,12 @@ impl World {
         let step = HoldJobs { access, notes: self.table.clone(), clock: ManualClock::at(STARTED) };
         let plan = Plan { engine: self.engine, ..plan() };
         let owners: Vec<String> = owners.iter().map(|id| (*id).to_owned()).collect();
-        let adopted =
-            owners.first().map(|id| Adopted { recovery: id.clone(), owners: owners.clone(), keep_until: None });
+        let adopted = owners.first().map(|id| Adopted {
+            recovery: id.clone(),
+            owners: owners.clone(),
+            keep_until: None,
+            checks_of_event: false,
+        });
         let plan = Plan { adopted, ..plan };
         step.run(Input { recovery: recovery(), plan, restored: Some(restored()), task }).await.unwrap()
     }

@@ -1,8 +1,7 @@
 //! The findings about the login that checks run with: it is to read, and no more.
 
 use rewind_aws::rds::Cluster;
-use rewind_core::names::is_of_event;
-use rewind_core::{ErrorName, Finding, FindingCode, Recovery, StepError};
+use rewind_core::{ErrorName, Finding, FindingCode, Plan, StepError};
 use rewind_db::ConnectError;
 use rewind_db::preflight::Rights;
 
@@ -28,39 +27,31 @@ pub(crate) fn refused(error: ConnectError) -> Result<Finding, StepError> {
 
 /// The finding about the check login `user` of an event, whose rights on the whole server are these; none if it is not the master's.
 pub(crate) fn of_event(
-    recovery: &Recovery,
+    plan: &Plan,
     cluster: &Cluster,
     user: &str,
     rights_found: Result<Rights, String>,
 ) -> Option<Finding> {
     match rights_found {
-        Ok(Rights { all, .. }) => rights(recovery, cluster, "", user, Rights { all, beyond_reading: Vec::new() }),
+        Ok(Rights { all, .. }) => rights(plan, cluster, "", user, Rights { all, beyond_reading: Vec::new() }),
         Err(why) => Some(Finding::blocking(
             FindingCode::CheckLogin,
             format!(
-                "an event or an alarm started this recovery, and what its check login {user} may do could not be read: {why}"
+                "an event or an alarm wrote the checks, and what their login {user} may do could not be read: {why}"
             ),
-            "let the check login connect to the server's own database, or start the recovery yourself",
+            "let the check login connect to the server's own database, or give checks of your own",
         )),
     }
 }
 
 /// The finding about what the check login `user` may do in `database` besides reading; none if that is nothing.
-pub(crate) fn rights(
-    recovery: &Recovery,
-    cluster: &Cluster,
-    database: &str,
-    user: &str,
-    rights: Rights,
-) -> Option<Finding> {
+pub(crate) fn rights(plan: &Plan, cluster: &Cluster, database: &str, user: &str, rights: Rights) -> Option<Finding> {
     let is_master = rights.all || cluster.master_username.as_deref() == Some(user);
     // Whoever may send an event has not been given the master user with that.
-    if is_master && is_of_event(&recovery.id) {
+    if is_master && plan.has_checks_of_event() {
         return Some(Finding::blocking(
             FindingCode::CheckLogin,
-            format!(
-                "an event or an alarm started this recovery, and its check login {user} has the rights of the master user"
-            ),
+            format!("an event or an alarm wrote the checks, and their login {user} has the rights of the master user"),
             "name the secret of a login that can only read as the stack's parameter CheckSecretArn",
         ));
     }
@@ -80,12 +71,12 @@ pub(crate) fn rights(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rewind_aws::fixtures::{recovery, source};
+    use rewind_aws::fixtures::{plan, source};
 
     fn found(id: &str, user: &str, all: bool, beyond: &[&str]) -> Option<Finding> {
         let beyond_reading = beyond.iter().map(|right| (*right).to_owned()).collect();
-        let recovery = Recovery { id: id.to_owned(), ..recovery() };
-        rights(&recovery, &source(), "shop", user, Rights { all, beyond_reading })
+        let plan = Plan { recovery_id: id.to_owned(), ..plan() };
+        rights(&plan, &source(), "shop", user, Rights { all, beyond_reading })
     }
 
     #[test]
@@ -108,11 +99,11 @@ mod tests {
 
     #[test]
     fn an_event_s_login_whose_rights_cannot_be_read_is_taken_for_the_master_s() {
-        let recovery = Recovery { id: "event-1".to_owned(), ..recovery() };
-        let of = |all| of_event(&recovery, &source(), "reader", Ok(Rights { all, beyond_reading: Vec::new() }));
+        let plan = Plan { recovery_id: "event-1".to_owned(), ..plan() };
+        let of = |all| of_event(&plan, &source(), "reader", Ok(Rights { all, beyond_reading: Vec::new() }));
         assert_eq!(of(false), None);
         assert!(of(true).unwrap().is_blocking());
-        let unread = of_event(&recovery, &source(), "reader", Err("refused".to_owned())).unwrap();
+        let unread = of_event(&plan, &source(), "reader", Err("refused".to_owned())).unwrap();
         assert!(unread.is_blocking() && unread.what.contains("refused"), "{unread}");
     }
 

@@ -6,7 +6,6 @@ use rewind_access::CheckedOn;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::within;
-use rewind_core::names::is_of_event;
 use rewind_core::{Check, Clock, Finding, FindingCode, Plan, Recovery, StepError, Strategy, timeouts};
 use rewind_db::fence::writers_without_session;
 use rewind_db::preflight::{
@@ -107,7 +106,7 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
         };
         let deadline = Instant::now() + timeouts::PREFLIGHT_CHECKS;
         let mut findings = Vec::new();
-        if plan.check_secret_arn.is_some() && is_of_event(&recovery.id) {
+        if plan.check_secret_arn.is_some() && plan.has_checks_of_event() {
             // Also where no database of a check is there to ask in: on the restored cluster it may be.
             let opened = server.open(defaults(cluster.engine).maintenance_database).await;
             let rights = match opened {
@@ -118,7 +117,7 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            let finding = check_login::of_event(recovery, cluster, &server.login().user, rights);
+            let finding = check_login::of_event(plan, cluster, &server.login().user, rights);
             if finding.is_some() {
                 return Ok(finding.into_iter().collect());
             }
@@ -136,7 +135,7 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
                     if plan.check_secret_arn.is_some() && seen.insert(check.database.as_str()) {
                         let rights = rights(&session).await?;
                         findings.extend(check_login::rights(
-                            recovery,
+                            plan,
                             cluster,
                             &check.database,
                             &server.login().user,

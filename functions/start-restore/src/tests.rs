@@ -98,7 +98,7 @@ fn kept_by(owner: &str) -> (FakeRds, Input) {
         cluster.tags.push((KEEP_UNTIL_TAG.to_owned(), "2026-11-24T10:30:00Z".to_owned()));
     });
     let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
-    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None });
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None, checks_of_event: false });
     (rds, Input { plan: Plan { adopted, ..plan() }, ..input() })
 }
 

@@ -375,7 +375,8 @@ async fn undo_moves_no_record_away_from_a_cluster_that_the_plan_does_not_name() 
     let zone = Zone::new(Lose::Nothing);
     for other in ["orders-r2.cluster-x.us-east-1.rds.amazonaws.com", "db.elsewhere.example.com", "orders-r", ""] {
         let mut input = input();
-        for (record, host) in ["db.example.com", "db-ro.example.com"].into_iter().zip([other, "orders-r.cluster-ro-x"]) {
+        for (record, host) in ["db.example.com", "db-ro.example.com"].into_iter().zip([other, "orders-r.cluster-ro-x"])
+        {
             zone.set(record, host);
         }
         other.clone_into(&mut input.restored.writer_endpoint);

@@ -6,7 +6,7 @@ use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::{
-    FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG,
+    FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG, is_of_event,
 };
 use rewind_core::{
     Adopted, ClusterFacts, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, StepError, Strategy,
@@ -41,6 +41,10 @@ pub struct Resumed {
     pub none_sent: bool,
     /// The fields of the request that an adopted cluster settles, as the person wrote them.
     pub asked: Map<String, Value>,
+    /// True if the request has checks of its own, and does not take over those of the earlier one. Read from the input of the execution, and
+    /// not from the payload.
+    #[serde(skip)]
+    pub has_own_checks: bool,
 }
 
 /// A fence by its record.
@@ -241,7 +245,11 @@ impl Adoption {
     /// The adopted recovery, for the plan.
     pub(crate) fn adopted(&self) -> Adopted {
         let keep_until = self.cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());
-        Adopted { recovery: self.resumed.id.clone(), owners: self.owners.clone(), keep_until }
+        let id = self.resumed.id.clone();
+        let before = self.resumed.plan.as_ref().and_then(|plan| plan.adopted.as_ref());
+        let of_event = is_of_event(&id) || before.is_some_and(|adopted| adopted.checks_of_event);
+        let checks_of_event = of_event && !self.resumed.has_own_checks;
+        Adopted { recovery: id, owners: self.owners.clone(), keep_until, checks_of_event }
     }
 
     /// Facts about the adoption that a person should know.

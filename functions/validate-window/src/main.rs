@@ -15,6 +15,8 @@ use validate_window::{Allowed, ValidateWindow};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
+    let policy = Policy::read(|name| std::env::var(name).ok())?;
+    let may_start = policy.may_start;
     let planner = ValidateWindow {
         clusters: Rds::new(&aws),
         zones: Route53::from_env(&aws),
@@ -22,7 +24,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         fence_groups: fence_groups_from_env(),
         allowed: Allowed::from_env(),
-        policy: Policy::read(|name| std::env::var(name).ok())?,
+        policy,
     };
     let step = Signing {
         step: planner,
@@ -32,6 +34,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         acts: ChatTable::from_env(&aws)?,
         callers: Callers::new(&aws),
         agreeing: Agreeing::read(|name| std::env::var(name).ok())?,
+        may_start,
         clock: SystemClock,
     };
     rewind_lambda::start_unplanned(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await

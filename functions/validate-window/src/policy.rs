@@ -1,7 +1,7 @@
 //! The deployment's rules about what a request may ask for, whoever sends it: people at a terminal, in chat, an event or an alarm.
 //! A request can ask for less than the rules allow and never for more.
 
-use crate::refusal::invalid;
+use crate::refusal::{Refusals, invalid};
 use jiff::SignedDuration;
 use rewind_core::names::is_of_event;
 use rewind_core::{
@@ -14,6 +14,8 @@ use std::str::FromStr;
 pub struct Policy {
     /// `REWIND_WITHOUT_APPROVAL`: what may reach clients without a person.
     pub without_approval: WithoutApproval,
+    /// `REWIND_MAY_START`: who may start recoveries.
+    pub may_start: MayStart,
     /// `REWIND_MOST_FENCE_TIMEOUT`: how long a fence stands at most before that pages.
     pub most_fence_timeout: SignedDuration,
     /// `REWIND_MOST_KEEP_RESTORED`: how long a restored cluster is kept at most that traffic was not moved to.
@@ -48,6 +50,7 @@ pub enum WithoutApproval {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            may_start: MayStart::default(),
             without_approval: WithoutApproval::Never,
             most_fence_timeout: SignedDuration::from_hours(1),
             most_keep_restored: SignedDuration::from_hours(7 * 24),
@@ -55,6 +58,28 @@ impl Default for Policy {
             least_keep_source: SignedDuration::from_hours(24),
             check_secret: None,
             other_check_secrets: Vec::new(),
+        }
+    }
+}
+
+/// Who may start recoveries, beside what IAM says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MayStart {
+    /// Whoever IAM, chat and the parameters for events let.
+    #[default]
+    Anybody,
+    /// The people whom the deployment names, where it is verified that one of them did.
+    People,
+}
+
+impl FromStr for MayStart {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "anybody" => Ok(Self::Anybody),
+            "people" => Ok(Self::People),
+            _ => Err(()),
         }
     }
 }
@@ -89,6 +114,10 @@ impl Policy {
             Some(value) => value.parse().map_err(|()| wrong("REWIND_WITHOUT_APPROVAL", "never or always"))?,
             None => default.without_approval,
         };
+        let may_start = match read("REWIND_MAY_START") {
+            Some(value) => value.parse().map_err(|()| wrong("REWIND_MAY_START", "anybody or people"))?,
+            None => default.may_start,
+        };
         let length = |name: &str, default: SignedDuration| match read(name) {
             Some(value) => parse_duration(&value).map_err(|_| wrong(name, "a length such as 1d")),
             None => Ok(default),
@@ -99,6 +128,7 @@ impl Policy {
         };
         Ok(Self {
             without_approval,
+            may_start,
             least_keep_source: length("REWIND_LEAST_KEEP_SOURCE", default.least_keep_source)?,
             most_fence_timeout: length("REWIND_MOST_FENCE_TIMEOUT", default.most_fence_timeout)?,
             most_keep_restored: length("REWIND_MOST_KEEP_RESTORED", default.most_keep_restored)?,
@@ -147,35 +177,45 @@ impl Policy {
     ///
     /// [`ErrorName::InvalidRequest`] with the parameter of the deployment that allows it.
     pub(crate) fn refuse(&self, plan: &Plan) -> Result<(), StepError> {
-        refuse_checks_as_master(plan)?;
-        self.refuse_databases(plan)?;
-        self.refuse_long(plan)?;
-        let in_place = plan.strategy == Strategy::Backtrack;
-        if !in_place && plan.dns.is_empty() {
-            return Ok(());
+        let mut refusals = Refusals::default();
+        refusals.keep(refuse_checks_as_master(plan))?;
+        refusals.keep(self.refuse_databases(plan))?;
+        refusals.keep(self.refuse_long(plan))?;
+        if plan.strategy == Strategy::Backtrack || !plan.dns.is_empty() {
+            refusals.keep(self.refuse_unasked(plan))?;
+            refusals.keep(self.refuse_short(plan))?;
         }
+        refusals.refuse()
+    }
+
+    /// Refuses a change that nobody is asked about.
+    fn refuse_unasked(&self, plan: &Plan) -> Result<(), StepError> {
         let is_allowed = match self.without_approval {
             _ if plan.approval == Approval::Required => true,
             WithoutApproval::Never => false,
             WithoutApproval::Always => true,
         };
-        if !is_allowed {
-            let what = if in_place { format!("rewinds {}", plan.cluster) } else { "moves traffic".to_owned() };
-            return Err(invalid(format!(
-                "`approval` is none, and this deployment {what} only with a person's approval"
-            ))
-            .advice("leave `approval` out; or change the stack's parameter WithoutApproval (never, always)"));
+        if is_allowed {
+            return Ok(());
         }
+        let in_place = plan.strategy == Strategy::Backtrack;
+        let what = if in_place { format!("rewinds {}", plan.cluster) } else { "moves traffic".to_owned() };
+        Err(invalid(format!("`approval` is none, and this deployment {what} only with a person's approval"))
+            .advice("leave `approval` out; or change the stack's parameter WithoutApproval (never, always)"))
+    }
+
+    /// Refuses a time after which the data of before would be gone too early.
+    fn refuse_short(&self, plan: &Plan) -> Result<(), StepError> {
         let kept = SignedDuration::from_secs(plan.keep_source_seconds);
-        if kept < self.least_keep_source {
-            let least = format_duration(self.least_keep_source);
-            return Err(invalid(format!(
-                "`keepSource` is {}, and this deployment keeps the data of before for {least} at least",
-                format_duration(kept)
-            ))
-            .advice(format!("ask for {least} or longer; or change the stack's parameter LeastKeepSource")));
+        if kept >= self.least_keep_source {
+            return Ok(());
         }
-        Ok(())
+        let least = format_duration(self.least_keep_source);
+        Err(invalid(format!(
+            "`keepSource` is {}, and this deployment keeps the data of before for {least} at least",
+            format_duration(kept)
+        ))
+        .advice(format!("ask for {least} or longer; or change the stack's parameter LeastKeepSource")))
     }
 
     /// Refuses checks in a database that the deployment does not open to them.
@@ -191,8 +231,9 @@ impl Policy {
         }
     }
 
-    /// Refuses a time that would let a fence stand, or a cluster cost, for longer than the deployment wants.
+    /// Refuses times that would let a fence stand, or a cluster cost, for longer than the deployment wants.
     fn refuse_long(&self, plan: &Plan) -> Result<(), StepError> {
+        let mut refusals = Refusals::default();
         for (field, parameter, seconds, most) in [
             ("fenceTimeout", "MostFenceTimeout", plan.fence_timeout_seconds, self.most_fence_timeout),
             ("keepRestored", "MostKeepRestored", plan.keep_restored_seconds, self.most_keep_restored),
@@ -200,29 +241,35 @@ impl Policy {
             let given = SignedDuration::from_secs(seconds);
             if given > most {
                 let (given, most) = (format_duration(given), format_duration(most));
-                return Err(invalid(format!("`{field}` is {given}, and this deployment takes {most} at most"))
-                    .advice(format!("ask for {most} or less; or change the stack's parameter {parameter}")));
+                refusals.keep::<()>(Err(invalid(format!(
+                    "`{field}` is {given}, and this deployment takes {most} at most"
+                ))
+                .advice(format!("ask for {most} or less; or change the stack's parameter {parameter}"))))?;
             }
         }
-        Ok(())
+        refusals.refuse()
     }
 }
 
 /// Refuses to run the checks of an event or an alarm with the login of the fence: whoever may send one, or write an alarm's
 /// description, would have their SQL run as the master user.
 fn refuse_checks_as_master(plan: &Plan) -> Result<(), StepError> {
-    if plan.checks.is_empty() || !is_of_event(&plan.recovery_id) {
+    if plan.checks.is_empty() || !plan.has_checks_of_event() {
         return Ok(());
     }
     let refused = match &plan.check_secret_arn {
-        None => "an event or an alarm started this recovery, and its checks have no login of their own".to_owned(),
+        None => {
+            "an event or an alarm wrote the checks of this recovery, and they have no login of their own".to_owned()
+        }
         Some(arn) if *arn == plan.secret_arn => {
-            format!("an event or an alarm started this recovery, and CheckSecretArn is the secret of the fence: {arn}")
+            format!(
+                "an event or an alarm wrote the checks of this recovery, and CheckSecretArn is the secret of the fence: {arn}"
+            )
         }
         Some(_) => return Ok(()),
     };
     Err(invalid(refused).advice(
-        "set the stack's parameter CheckSecretArn to the secret of a login that can only read; or leave `checks` out",
+        "set the stack's parameter CheckSecretArn to the secret of a login that can only read; or leave `checks` out, or give your own",
     ))
 }
 
@@ -230,7 +277,7 @@ fn refuse_checks_as_master(plan: &Plan) -> Result<(), StepError> {
 mod tests {
     use super::*;
     use rewind_aws::fixtures::{in_place_plan, plan};
-    use rewind_core::{Check, Expectation};
+    use rewind_core::{Adopted, Check, Expectation};
 
     /// The strictest rules, but for the databases of checks.
     fn open() -> Policy {
@@ -295,6 +342,16 @@ mod tests {
             assert!(refused.contains("CheckSecretArn") && refused.contains("nothing was changed"), "{refused}");
         }
         assert_eq!(of("event-6a7e8feb", Some("arn:reader")), Ok(()));
+        // Taken over from one of an event by whoever resumes it.
+        let adopted = |checks_of_event| Adopted {
+            recovery: "event-1".to_owned(),
+            owners: Vec::new(),
+            keep_until: None,
+            checks_of_event,
+        };
+        let resumed = |of_event| Plan { adopted: Some(adopted(of_event)), ..checked(plan()) };
+        assert!(policy.refuse(&resumed(true)).unwrap_err().to_string().contains("or give your own"));
+        assert_eq!(policy.refuse(&resumed(false)), Ok(()));
         assert_eq!(policy.refuse(&Plan { recovery_id: "event-6a7e8feb".to_owned(), ..unapproved(plan()) }), Ok(()));
     }
 

@@ -3,6 +3,7 @@
 
 use crate::Input;
 use crate::adopt::{Resumed, ResumedPlan};
+use crate::policy::MayStart;
 use crate::refusal::invalid;
 use jiff::SignedDuration;
 use rewind_aws::chat::{ActKind, ReadActs};
@@ -32,6 +33,8 @@ pub struct Signing<S, E, R, P, A, V, K> {
     pub callers: V,
     /// The rule that two people agree.
     pub agreeing: Agreeing,
+    /// Who may start recoveries.
+    pub may_start: MayStart,
     /// The time.
     pub clock: K,
 }
@@ -55,9 +58,15 @@ where
         let by = match input.request.get("dryRun") {
             // What is shown in a dry run is started later, by somebody else perhaps.
             Some(Value::Bool(true)) => StartedBy::default(),
-            _ => self.started_by(&input.recovery.id, &started).await?,
+            _ => {
+                let by = self.started_by(&input.recovery.id, &started).await?;
+                self.refuse_unnamed(&by)?;
+                by
+            }
         };
-        let mut plan = Box::pin(self.step.run(input)).await?;
+        let has_own_checks = request_of(&started.input).get("checks").is_some();
+        let resumed = input.resumed.map(|resumed| Resumed { has_own_checks, ..resumed });
+        let mut plan = Box::pin(self.step.run(Input { resumed, ..input })).await?;
         self.two_people(&mut plan, by)?;
         plan.signature = Some(self.key.sign_plan(&digest(&plan)?).await?);
         Ok(plan)
@@ -84,6 +93,8 @@ struct StartedBy {
     identities: Vec<Identity>,
     /// True if somebody has signed for it, too long ago for anybody to verify.
     is_too_old: bool,
+    /// True if it was one of the people whom the deployment names.
+    is_named: bool,
 }
 
 impl<S: Send + Sync, E: Executions, R: Recoveries, P: SignPlans + VerifyPlans, A: ReadActs, V: VerifyCallers, K: Clock>
@@ -134,9 +145,10 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: SignPlans + VerifyPlans, A
         };
         let (mut found, is_too_old) = match verified.await {
             // No recovery waits for an answer that nothing depends on.
-            Err(_) if !self.agreeing.is_on() => (Vec::new(), false),
+            Err(_) if !self.agreeing.is_on() && self.may_start == MayStart::Anybody => (Vec::new(), false),
             found => found?,
         };
+        let is_named = found.iter().any(|identity| self.agreeing.people.person(identity).is_some());
         if found.is_empty() {
             found.push(Identity::Unknown);
         }
@@ -148,7 +160,23 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: SignPlans + VerifyPlans, A
                 }
             }
         }
-        Ok(StartedBy { identities: found, is_too_old })
+        Ok(StartedBy { identities: found, is_too_old, is_named })
+    }
+
+    /// Refuses whoever may not start recoveries.
+    fn refuse_unnamed(&self, by: &StartedBy) -> Result<(), StepError> {
+        if self.may_start == MayStart::Anybody || by.is_named {
+            return Ok(());
+        }
+        let known: Vec<String> = by.identities.iter().map(ToString::to_string).collect();
+        Err(invalid(format!(
+            "the people whom this deployment names may start recoveries, and this one was started by {}",
+            known.join(", ")
+        ))
+        .advice(
+            "start it in chat or by `rewind start` as one of them; or name that identity in the stack's parameter People; or change \
+             its parameter MayStart (anybody, people)",
+        ))
     }
 
     /// Reads who started the earlier recovery `id` from its plan, if that is as it was signed: more roles than one may write its record.

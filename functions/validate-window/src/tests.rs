@@ -1,7 +1,7 @@
 //! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
-use crate::policy::WithoutApproval;
+use crate::policy::{MayStart, WithoutApproval};
 use jiff::SignedDuration;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
@@ -17,6 +17,7 @@ use serde_json::json;
 /// Whatever the request says: the rules have tests of their own.
 pub(crate) fn policy() -> Policy {
     Policy {
+        may_start: MayStart::Anybody,
         without_approval: WithoutApproval::Always,
         least_keep_source: SignedDuration::ZERO,
         most_fence_timeout: SignedDuration::MAX,

@@ -91,7 +91,7 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             None => rewound.clone(),
         };
         let master = (cluster.engine, cluster.master_username.as_deref());
-        check_rights::refuse_master(&recovery, &plan, &checked, master).await?;
+        check_rights::refuse_master(&plan, &checked, master).await?;
         let source = match (self.source_for_checks(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
             // Here the source is half of the comparison: without it nothing was compared.
@@ -103,7 +103,7 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             }
         };
         if let Some(source) = &source {
-            check_rights::refuse_master(&recovery, &plan, source, master).await?;
+            check_rights::refuse_master(&plan, source, master).await?;
         }
         let limits = match expect {
             Expect::Checks => CheckLimits::with_check(plan.check_timeout()),

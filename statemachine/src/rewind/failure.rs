@@ -2,7 +2,7 @@
 
 use super::plan::OWN_RECORD;
 use super::situation;
-use crate::conclude::{needs_operator, nothing_changed, printable, rolled_back};
+use crate::conclude::{needs_operator, nothing_changed, rolled_back};
 use crate::failed_function::{self, still_running};
 use crate::json::{jsonata, object};
 use crate::lease::release;
@@ -14,6 +14,11 @@ const KEPT: &str = "($type($inUse) = 'string' ? '; it is not deleted, though it 
                     ' is kept with its instances until the time in its tag \
                     aurora-rewind:keep-until, because an earlier one could not be set: ' & $read($keepFailure) & '; next step: rewind resume ' & \
                     $recovery.id & ' goes on with it' : '')";
+
+/// The cluster of the recovery, as an expression. A request that was refused may hold any text in its place, which people would read in chat
+/// and in pages, and shells complete.
+const CLUSTER: &str = "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and $type($request.cluster) = 'string' and \
+                       $contains($request.cluster, /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $request.cluster : 'unknown'";
 
 /// The part of the record that `rewind undo` reads where a recovery has no output: records and endpoints. Empty unless `condition` holds and
 /// the recovery has records to move.
@@ -49,7 +54,7 @@ pub(super) fn of_functions() -> Vec<State> {
         ("$undoFailure.state = 'UndoSwapDns'", "ReadRecordsBack"),
         ("$failure.state = 'SwapDns'", "ReadMoveNote"),
         ("$failure.state = 'StartBacktrack'", "UndoStartBacktrack"),
-        ("$failure.state = 'StartRestore'", "IsSourceChanged"),
+        ("$failure.state in ['StartRestore', 'AddInstances']", "IsSourceChanged"),
     ];
     failed_function::states(&ways, "UndoFenceSource")
 }
@@ -102,7 +107,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         )
         .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the failure into the table")
             .comment("A failure here hides nothing: the execution ends with the same error and cause.")
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
@@ -122,13 +127,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                 "ExpressionAttributeValues",
                 object([
                     (":id", text("$recovery.id")),
-                    (
-                        ":cluster",
-                        text(
-                            "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
-                             $type($request.cluster) = 'string' ? $request.cluster : 'unknown'",
-                        ),
-                    ),
+                    (":cluster", text(CLUSTER)),
                     (":execution", text("$recovery.executionArn")),
                     (":started", text("$recovery.startedAt")),
                     (":state", text("$ending.state")),
@@ -149,13 +148,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                      'Rewind Rolled Back' : 'Rewind Nothing Changed'",
                 ),
                 &of_recovery(&format!(
-                    "'cluster': {}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
-                     $substring($ending.cause, 0, 4000)",
-                    // Of a request that was refused it may be any text.
-                    printable(
-                        "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
-                         $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'"
-                    )
+                    "'cluster': {CLUSTER}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
+                     $substring($ending.cause, 0, 4000)"
                 )),
             )],
         )

@@ -12,6 +12,8 @@ use std::iter;
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     let noted = State::table("NoteFence", "updateItem")
+        // Nobody is out yet, and giving up would throw an approval away.
+        .waits_half_an_hour()
         .progress("writes down what an undo would need")
         .situation(Situation::InstancesMayExist)
         .comment(

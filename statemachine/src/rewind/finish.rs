@@ -37,7 +37,7 @@ pub(super) fn states() -> Vec<State> {
             // from them.
             .undone_from("IsAnythingChanged"),
         State::table("RecordRecovered", "updateItem")
-            .last_record()
+            .waits_half_an_hour()
             .progress("writes the end into the table")
             .comment("The recovery is done, even if this record fails.")
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))

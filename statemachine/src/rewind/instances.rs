@@ -24,7 +24,8 @@ pub(super) fn states() -> Vec<State> {
             )
             .starts_waiting_for("instances")
             .next("AwaitInstances")
-            .undone_from("IsSourceChanged"),
+            // In place the undo deletes the cluster that a late instance would be added to.
+            .undone_when_over(timeouts::ADD_INSTANCES),
         State::waiting("AwaitInstances")
             .progress("waits for the instances")
             .situation(Situation::InstancesMayExist)

@@ -81,9 +81,9 @@ impl State {
         state
     }
 
-    /// Waits out half an hour in which the table is away: what it writes is what people and the undo go on from.
-    pub(crate) fn last_record(mut self) -> Self {
-        self.retries = Retries::LastRecord;
+    /// Waits out half an hour in which the table is away: people and the undo go on from what it writes, and clients have a database.
+    pub(crate) fn waits_half_an_hour(mut self) -> Self {
+        self.retries = Retries::PatientTable;
         self
     }
 

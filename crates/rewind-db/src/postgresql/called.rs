@@ -196,6 +196,9 @@ async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Resu
     // Of an index and a constraint the planner evaluates some.
     let planned = connection.values(&expressions_of_relations(&named.relations)).await?;
     planned.iter().for_each(|tree| named.add(tree, Part::Planned));
+    // What reads a foreign table is a function as well: it leads to another database, or out of the server.
+    let handlers = connection.values(&handlers_of_relations(&named.relations)).await?;
+    named.functions.extend(handlers.iter().filter_map(|id| id.parse::<u32>().ok()));
     refused(connection, &named).await
 }
 
@@ -281,11 +284,9 @@ fn list(ids: &BTreeSet<u32>) -> String {
 /// The expressions that the planner looks at for the relations and the parts of them.
 // As JSON, because before PostgreSQL 14 statistics have no expressions, and no such column.
 fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
-    let relations = list(relations);
+    let reached = reached(relations);
     format!(
-        "WITH RECURSIVE reached(id) AS (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN ({relations}) UNION \
-         SELECT i.inhrelid FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.id) \
-         SELECT e.tree FROM reached r CROSS JOIN LATERAL (\
+        "{reached} SELECT e.tree FROM reached r CROSS JOIN LATERAL (\
          SELECT i.indexprs::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
          UNION ALL SELECT i.indpred::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
          UNION ALL SELECT pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = r.id \
@@ -293,6 +294,25 @@ fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
          UNION ALL SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.oid = r.id \
          UNION ALL SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.conrelid = r.id) e(tree) \
          WHERE e.tree IS NOT NULL"
+    )
+}
+
+/// The functions that read the foreign tables among the relations and the parts of them.
+fn handlers_of_relations(relations: &BTreeSet<u32>) -> String {
+    let reached = reached(relations);
+    format!(
+        "{reached} SELECT w.fdwhandler::pg_catalog.oid FROM reached r JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = r.id \
+         JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver \
+         JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw"
+    )
+}
+
+/// The relations and the parts of them, as the beginning of a query: `reached`.
+fn reached(relations: &BTreeSet<u32>) -> String {
+    format!(
+        "WITH RECURSIVE reached(id) AS (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN ({}) UNION \
+         SELECT i.inhrelid FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.id)",
+        list(relations)
     )
 }
 

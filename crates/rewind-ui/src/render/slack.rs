@@ -73,28 +73,44 @@ fn without_styles(text: &str) -> String {
 
 /// Puts a character without width behind the first colon of `:name:`. An ARN stays as it is: people copy it.
 fn without_emoji(text: &str) -> String {
-    let apart = |word: &str| {
-        let mut parts = word.split(':').peekable();
-        let mut written = String::new();
-        let mut first = true;
-        while let Some(part) = parts.next() {
-            if !std::mem::take(&mut first) {
-                written.push(':');
-                let is_name = !part.is_empty()
-                    && part.chars().any(|c| c.is_ascii_alphabetic())
-                    && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '\''));
-                if is_name && parts.peek().is_some() {
-                    written.push('\u{2060}');
-                }
-            }
-            written.push_str(part);
-        }
-        written
-    };
-    text.split(' ')
-        .map(|word| if word.contains("arn:") { word.to_owned() } else { apart(word) })
+    text.split_inclusive(char::is_whitespace)
+        .map(|word| if is_arn(word) { word.to_owned() } else { apart(word) })
         .collect::<Vec<_>>()
-        .join(" ")
+        .concat()
+}
+
+fn apart(word: &str) -> String {
+    let mut parts = word.split(':').peekable();
+    let mut written = parts.next().unwrap_or_default().to_owned();
+    while let Some(part) = parts.next() {
+        written.push(':');
+        if is_emoji(part) && parts.peek().is_some() {
+            written.push('\u{2060}');
+        }
+        written.push_str(part);
+    }
+    written
+}
+
+/// True of a name that could be an emoji's, also one that a workspace has made. Two digits are part of a time.
+fn is_emoji(name: &str) -> bool {
+    let is_of_time = name.len() == 2 && name.chars().all(|c| c.is_ascii_digit());
+    !name.is_empty() && !is_of_time && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '\''))
+}
+
+/// True of a word that shows itself to be an ARN before anything else in it could be an emoji.
+fn is_arn(word: &str) -> bool {
+    let word = word.trim_start_matches(['(', '"', '\'', '`']);
+    let parts: Vec<&str> = word.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, _] = parts.as_slice() else { return false };
+    let is_of =
+        |text: &str, more: fn(char) -> bool| text.chars().all(|c| c.is_ascii_lowercase() || c == '-' || more(c));
+    *arn == "arn"
+        && partition.starts_with("aws")
+        && is_of(partition, |_| false)
+        && is_of(service, |c| c.is_ascii_digit())
+        && is_of(region, |c| c.is_ascii_digit())
+        && account.chars().all(|c| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -114,10 +130,25 @@ mod tests {
     #[test]
     fn names_of_emoji_are_taken_apart_and_everything_else_stays() {
         assert_eq!(escape(":white_check_mark: done"), ":\u{2060}white_check_mark: done");
-        assert_eq!(escape("x:+1::smile:"), "x:+1::\u{2060}smile:");
-        for same in
-            ["10:30:00", "arn:aws:rds:eu-west-1:0:cluster:x", "db.example.com:5432", "aurora-rewind:keep-until", ":"]
-        {
+        assert_eq!(escape("x:+1::smile:"), "x:\u{2060}+1::\u{2060}smile:");
+        for name in ["100", "white_check_mark", "-1", "完了", "flag-de"] {
+            let apart = format!(":\u{2060}{name}:");
+            assert_eq!(escape(&format!(":{name}:")), apart);
+            assert_eq!(
+                escape(&format!("a\u{a0}:{name}: arn:aws:rds:")),
+                format!("a\u{a0}{apart} arn:\u{2060}aws:\u{2060}rds:")
+            );
+        }
+        assert_eq!(escape(":tada:arn:aws:rds:eu-west-1:0:db:x").find(":tada:"), None);
+        for same in [
+            "10:30:00",
+            "arn:aws:rds:eu-west-1:0:cluster:x",
+            "(arn:aws:states:eu-west-1:000000000000:execution:machine:id)",
+            "arn:aws:route53:::hostedzone/Z1",
+            "db.example.com:5432",
+            "aurora-rewind:keep-until",
+            ":",
+        ] {
             assert_eq!(escape(same), same);
         }
     }

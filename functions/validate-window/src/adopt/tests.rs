@@ -111,6 +111,25 @@ async fn a_recovery_that_resumed_another_is_resumed_itself() {
     assert_eq!(plan.adopted.unwrap().owners, ["earlier", "first", "zeroth"]);
 }
 
+/// A person who resumes it has not read them.
+#[tokio::test]
+async fn checks_that_are_taken_over_from_an_event_stay_those_of_an_event() {
+    let rds = kept();
+    set_tag(&rds, RECOVERY_TAG, "event-1");
+    rds.edit_instances("orders-r", |instance| instance.tags = vec![(RECOVERY_TAG.to_owned(), "event-1".to_owned())]);
+    let of_event = with(resumed(), "/id", json!("event-1"));
+    let later = json!({ "recovery": "event-1", "owners": ["event-1"], "checksOfEvent": true });
+    let of_person = json!({ "recovery": "event-1", "owners": ["event-1"] });
+    for (resumed, expected) in [
+        (of_event, true),
+        (with(resumed(), "/plan/adopted", later), true),
+        (with(resumed(), "/plan/adopted", of_person), false),
+    ] {
+        let plan = validate(&rds, zone(), resumed).await.unwrap();
+        assert_eq!(plan.has_checks_of_event(), expected, "{:?}", plan.adopted);
+    }
+}
+
 #[tokio::test]
 async fn the_moment_of_a_restore_of_the_latest_time_is_that_of_its_tag() {
     let rds = kept();

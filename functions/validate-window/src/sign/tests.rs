@@ -5,7 +5,7 @@ use rewind_aws::AwsResult;
 use rewind_aws::chat::ChatAct;
 use rewind_aws::fixtures::{ManualClock, plan, recovery_record, time};
 use rewind_client::fake::{FakeAws, MACHINE};
-use rewind_core::{People, Recovery, TwoPeople};
+use rewind_core::{Adopted, People, Recovery, TwoPeople};
 use std::str::FromStr;
 
 struct Planner;
@@ -15,7 +15,13 @@ impl Step for Planner {
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
-        Ok(Plan { recovery_id: input.recovery.id, ..plan() })
+        let adopted = input.resumed.map(|resumed| Adopted {
+            recovery: resumed.id,
+            owners: Vec::new(),
+            keep_until: None,
+            checks_of_event: !resumed.has_own_checks,
+        });
+        Ok(Plan { recovery_id: input.recovery.id, adopted, ..plan() })
     }
 }
 
@@ -67,6 +73,7 @@ fn signing(aws: &FakeAws) -> Signer {
         acts: Acts(Vec::new()),
         callers: Sts,
         agreeing: Agreeing { two_people: TwoPeople::Always, people },
+        may_start: MayStart::Anybody,
         clock: ManualClock::at("2026-11-23T10:35:00Z"),
     }
 }
@@ -170,6 +177,25 @@ async fn a_request_that_resumes_is_signed_only_as_the_record_of_the_earlier_one_
     assert!(signing(&aws).run(input).await.is_err(), "another recovery");
 }
 
+/// By the input of the execution: whoever calls the function writes the payload.
+#[tokio::test]
+async fn checks_are_taken_over_unless_the_execution_was_started_with_others() {
+    for (asked, taken) in [
+        (json!({ "resume": "r-0" }), true),
+        (json!({ "resume": "r-0", "checks": [] }), false),
+        (json!({ "resume": "r-0", "checks": null }), false),
+    ] {
+        let aws = FakeAws::default();
+        let record = RecoveryRecord { id: "r-0".to_owned(), request: Some(json!({})), ..recovery_record(&plan()) };
+        let mut input = running(&aws, &asked);
+        input.request = merge(&record, &asked);
+        aws.state().records.insert("r-0".to_owned(), record);
+        input.resumed = Some(Resumed { has_own_checks: taken, ..resumed("r-0") });
+        let plan = signing(&aws).run(input).await.unwrap();
+        assert_eq!(plan.adopted.unwrap().checks_of_event, taken, "{asked}");
+    }
+}
+
 fn slack(user: &str) -> Identity {
     Identity::Slack { team: "T1".to_owned(), user: user.to_owned() }
 }
@@ -218,6 +244,54 @@ async fn whoever_starts_by_whatever_way_is_in_the_plan_and_nobody_else_can_be_pu
             "{name}: {warning}"
         );
     }
+}
+
+#[tokio::test]
+async fn where_people_alone_may_start_it_is_one_whom_the_deployment_names() {
+    let asked = json!({ "cluster": "orders", "to": "latest" });
+    let act = |user: &str| vec![ChatAct { team: "T1".into(), user: user.into(), of: request_digest(&asked) }];
+    let proof = |arn: &str| json!({ "startedBy": { "arn": arn, "act": start_act("r-1", &asked) } });
+    let nobody = json!({});
+    for (name, acts, more, may) in [
+        ("in chat", act("U1"), nobody.clone(), true),
+        ("somebody else in chat", act("U9"), nobody.clone(), false),
+        ("at a terminal", Vec::new(), proof("arn:aws:iam::1:user/ann"), true),
+        ("another caller of AWS", Vec::new(), proof("arn:aws:iam::1:user/eve"), false),
+        ("by a console, an event or an alarm", Vec::new(), nobody, false),
+    ] {
+        for two_people in [TwoPeople::Always, TwoPeople::Off] {
+            let aws = FakeAws::default();
+            let mut signer = Signer { acts: Acts(acts.clone()), may_start: MayStart::People, ..signing(&aws) };
+            signer.agreeing.two_people = two_people;
+            let mut started = asked.clone();
+            started.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut input = running(&aws, &started);
+            input.request = asked.clone();
+            match signer.run(input).await {
+                Ok(_) => assert!(may, "{name}"),
+                Err(refused) => {
+                    assert!(!may, "{name}: {refused}");
+                    assert!(refused.to_string().contains("MayStart (anybody, people)"), "{name}: {refused}");
+                }
+            }
+        }
+    }
+    // What it would do is no secret: nothing comes of it.
+    let aws = FakeAws::default();
+    let dry = running(&aws, &json!({ "cluster": "orders", "dryRun": true }));
+    assert!(Signer { may_start: MayStart::People, ..signing(&aws) }.run(dry).await.is_ok());
+}
+
+/// STS is away: whoever it was, nobody has shown it.
+#[tokio::test]
+async fn where_people_alone_may_start_an_identity_that_cannot_be_verified_is_waited_for() {
+    let aws = FakeAws::default();
+    let asked = json!({ "cluster": "orders" });
+    let mut input = running(&aws, &json!({ "cluster": "orders", "startedBy": { "down": "" } }));
+    input.request = asked;
+    let mut signer = Signer { may_start: MayStart::People, ..signing(&aws) };
+    signer.agreeing.two_people = TwoPeople::Off;
+    assert_eq!(signer.run(input).await.unwrap_err().name, ErrorName::Unavailable);
 }
 
 /// Plans what User 1 resumes, where the record of the earlier recovery has this plan.
@@ -340,7 +414,7 @@ async fn who_started_it_is_verified_before_a_cluster_is_waited_for() {
     }
     let asked = json!({ "cluster": "orders", "startedBy": { "down": "" } });
     let Signer { executions, recoveries, key, acts, callers, agreeing, clock, .. } = signing(&FakeAws::default());
-    let signer = Signing { step: Waits, executions, recoveries, key, acts, callers, agreeing, clock };
+    let signer = Signing { step: Waits, executions, recoveries, key, acts, callers, agreeing, may_start, clock };
     let mut input = running(&signer.executions, &asked);
     input.request = json!({ "cluster": "orders" });
     assert_eq!(signer.run(input).await.unwrap_err().name, ErrorName::Unavailable);
