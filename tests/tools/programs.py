@@ -56,12 +56,7 @@ def declared() -> dict[str, str]:
 
 def started() -> dict[str, set[str]]:
     """Every program that is started: program -> the files that start it. Our own are left out."""
-    files = []
-    for folder, folders, names in os.walk(ROOT):
-        # Not the project's: what is built, installed, or somebody's own.
-        folders[:] = sorted(name for name in folders if name == ".ci" or not (name.startswith(".") or name in ("target", "node_modules")))
-        files += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(names)]
-    texts = {name: text for name in files if (text := readable(ROOT / name))}
+    texts = project_texts()
     found: list[tuple[str, str]] = []
     python = {name: ast.parse(text) for name, text in texts.items() if name.endswith(".py") or (text.startswith("#!") and "python" in text.splitlines()[0])}
     for name, text in texts.items():
@@ -85,6 +80,16 @@ def started() -> dict[str, set[str]]:
             short = each.rsplit("/", 1)[-1] if re.fullmatch(r"(\{BIN\}|/[a-z/]*)/[\w.-]+", each) else each
             uses.setdefault(short, set()).add(name)
     return uses
+
+
+def project_texts() -> dict[str, str]:
+    """The project's files that hold text: name -> text."""
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        # Not the project's: what is built, installed, or somebody's own.
+        folders[:] = sorted(name for name in folders if name == ".ci" or not (name.startswith(".") or name in ("target", "node_modules")))
+        files += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(names)]
+    return {name: text for name in files if (text := readable(ROOT / name))}
 
 
 def readable(path: pathlib.Path) -> str:
