@@ -15,6 +15,7 @@ TABLE = ROOT / "local" / "tools" / "needs.txt"
 COMPUTED = {
     "cli/tests/profile.rs": {'env!("CARGO_BIN_EXE_rewind")'},
     "crates/rewind-db/tests/support/mod.rs": {'format!("{BIN}/{command}")'},
+    "local/src/private.rs": {"std::env::current_exe().unwrap()"},
     "local/src/servers/host.rs": {"program"},
     "local/src/stack/tools.rs": {'layout.root.join("local/tools/needs")', 'folder.join("bin/python")'},
     "local/src/stack/up.rs": {"program"},
