@@ -4,6 +4,7 @@ in the zips. It asks cargo about the workspace, builds nothing and never leaves 
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -120,7 +121,9 @@ def test_crates_of_tests_are_left_out_wherever_the_checkout_is():
 
 
 def test_packaging_writes_it_beside_the_zips():
-    done = subprocess.run(["make", "--dry-run", "package", "RDS_CA_BUNDLE=/x/y.pem"], cwd=ROOT, check=True, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}  # not those of the make around this test
+    command = ["make", "--dry-run", "package", "RDS_CA_BUNDLE=/x/y.pem"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     package, bill = [line for line in done.stdout.splitlines() if "infra/" in line]
     assert "infra/package.py" in package
     assert re.search(r"infra/sbom\.py .*--out \S+/target/lambda/sbom\.cdx\.json --authorities /x/y\.pem$", bill)
