@@ -27,6 +27,8 @@ CARGO_SET := --locked --workspace --profile $(PROFILE)
 ARM64_TARGET_DIR ?= $(abspath $(TARGET_DIR))/arm64
 STACK ?= aurora-rewind
 PARAMETERS ?= infra/parameters.json
+AUTHORITIES = $(if $(RDS_CA_BUNDLE),--authorities $(abspath $(RDS_CA_BUNDLE)))
+WRITE_SBOM = python3 infra/sbom.py --root $(CURDIR) --out $(CURDIR)/$(SBOM) $(AUTHORITIES)
 # The tests have a stack of their own beside the one that a person may be using.
 TEST_STACK := $(CURDIR)/.local/test
 
@@ -86,8 +88,9 @@ advisories: build ## What is known against the dependencies: reads the advisory 
 	$(DENY) check advisories
 
 .PHONY: sbom
+sbom: SBOM = target/sbom.cdx.json
 sbom: needs ## What the functions and `rewind` are made of, as CycloneDX: target/sbom.cdx.json
-	@python3 local/tools/sbom.py --root $(CURDIR) --out $(CURDIR)/target/sbom.cdx.json
+	@$(WRITE_SBOM)
 
 .PHONY: fuzz
 fuzz: export PYTHONDONTWRITEBYTECODE := 1
@@ -95,10 +98,11 @@ fuzz: needs ## Input at random for SECONDS=300: what a database sends, Slack's d
 	@python3 tests/tools/fuzz.py --seconds $(or $(SECONDS),300)
 
 .PHONY: package
-package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them
+package: SBOM = target/lambda/sbom.cdx.json
+package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them, and beside them what they are made of
 	@$(LOCAL) tools package
-	@$(TOOLS)/package/bin/python infra/package.py --root $(CURDIR) --tools $(TOOLS) --target-dir $(ARM64_TARGET_DIR) \
-	  $(if $(RDS_CA_BUNDLE),--authorities $(abspath $(RDS_CA_BUNDLE)))
+	@$(TOOLS)/package/bin/python infra/package.py --root $(CURDIR) --tools $(TOOLS) --target-dir $(ARM64_TARGET_DIR) $(AUTHORITIES)
+	@$(WRITE_SBOM)
 
 .PHONY: deploy
 deploy: DEPLOY = $(TOOLS)/aws/bin/python infra/deploy.py --root $(CURDIR) --stack-name $(STACK) --parameters $(PARAMETERS) \
@@ -146,7 +150,7 @@ lint: build
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
-	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py tests/tools/test_fault_matrix.py
+	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_commands.py tests/tools/test_sbom.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py tests/tools/test_fault_matrix.py
 	$(TOOLS)/audit/bin/python $(PYTEST)/audit.xml tests/tools/test_lint_template.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn. What was evaluated on the

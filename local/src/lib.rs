@@ -5,6 +5,7 @@ pub mod demo;
 pub mod dns;
 pub mod mariadb;
 pub mod postgres;
+pub mod private;
 pub mod rds;
 pub mod serve;
 pub mod servers;

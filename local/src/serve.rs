@@ -3,6 +3,7 @@
 use crate::chat;
 use crate::dns::DnsServer;
 use crate::postgres::admin::Admin;
+use crate::private::{self, PASSABLE};
 use crate::rds::{self, secrets};
 use crate::servers::{self, leftover_servers};
 use crate::tls::{Authority, TlsError};
@@ -12,7 +13,6 @@ use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use rewind_clock::SystemClock;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -99,6 +99,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let in_dir = |error| Failure::Dir(args.dir.clone(), error);
     std::fs::create_dir_all(&args.dir).map_err(in_dir)?;
     let dir = args.dir.canonicalize().map_err(in_dir)?;
+    private::close_new_files();
     let _lock = lock(&dir)?;
     let files = dir.join("rds");
     // The data of a killed predecessor is of no use: the secrets and records that belong to it were in memory and are gone.
@@ -111,7 +112,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let authority = Arc::new(Authority::open(&dir)?);
     let host = postgres::host::find(&dir).await?;
     // PostgreSQL and MariaDB run as different users, and both have to pass through here to their own directories.
-    std::fs::DirBuilder::new().mode(0o711).create(&files).map_err(in_dir)?;
+    private::make_dir(&files, PASSABLE).map_err(in_dir)?;
     let [a, b, c] = network;
     let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
     let admin = Admin::new(Ipv4Addr::new(a, b, c, CONTROL), password, &authority);

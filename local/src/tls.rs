@@ -1,5 +1,6 @@
 //! The stack's own certificate authority and the certificates of its servers; it never touches the system's trust store.
 
+use crate::private;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
@@ -61,6 +62,8 @@ impl Authority {
             // The key first: a certificate without its key would be taken for a whole authority at the next start.
             write(&key_file, &key.serialize_pem(), 0o600)?;
             write(&pem, &certificate.pem(), 0o644)?;
+            // Despite the mask of a stack: the servers of databases, which may run as another user, verify each other by it.
+            private::set_mode(&pem, 0o644).map_err(|source| TlsError::File { path: pem.clone(), source })?;
         }
         let key = fs::read_to_string(&key_file).map_err(|source| TlsError::File { path: key_file, source })?;
         // The issuer is rebuilt from the same name and key, so what it signs chains to the certificate on disk.

@@ -56,7 +56,7 @@ def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> No
             binary = binaries / name
             if not binary.is_file():
                 sys.exit(
-                    f"the binary of {name} is not in {binaries}; nothing was deployed; next step: cargo build -p {name}"
+                    f"the binary of {name} is not in {binaries}; nothing was deployed; next step: cargo build --locked -p {name}"
                 )
             link(zip_binary(binary, zips / name), out / "target" / "lambda" / name / "bootstrap.zip")
     for folder in [*(out / "target" / "lambda").glob("*"), *zips.glob("*/")]:

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_committed_definitions_and_pictures_are_those_of_the_declaration() {
-        const AGAIN: &str = "is out of date: cargo run -p rewind-statemachine";
+        const AGAIN: &str = "is out of date: cargo run --locked -p rewind-statemachine";
         for machine in machines() {
             assert!(committed(machine.file) == machine.definition(), "{} {AGAIN}", machine.file);
         }

@@ -1,5 +1,5 @@
-//! Writes what is made from the declaration: the definitions, the stages for the tests, and the pictures: `cargo run
-//! -p rewind-statemachine`.
+//! Writes what is made from the declaration: the definitions, the stages for the tests, and the pictures:
+//! `cargo run --locked -p rewind-statemachine`.
 
 use std::path::Path;
 

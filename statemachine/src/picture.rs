@@ -28,7 +28,7 @@ pub fn page() -> String {
 
 fn write_page(text: &mut String) -> Result {
     text.push_str(
-        "# The state machines\n\nDrawn from the declaration in `statemachine/src` by `cargo run -p rewind-statemachine`: do not edit \
+        "# The state machines\n\nDrawn from the declaration in `statemachine/src` by `cargo run --locked -p rewind-statemachine`: do not edit \
          it here. A dotted arrow is a failure.\n",
     );
     let recovery = rewind::machine();

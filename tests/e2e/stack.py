@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 import pathlib
 import shlex
 import threading
@@ -62,7 +63,8 @@ class Stack:
     @contextlib.contextmanager
     def exclusive(self, name):
         """One test at a time is inside, of all workers."""
-        with (self.folder / "run" / f"e2e-{name}.lock").open("w") as lock:
+        owners_alone = lambda path, flags: os.open(path, flags, 0o600)  # like everything in run/
+        with open(self.folder / "run" / f"e2e-{name}.lock", "w", opener=owners_alone) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -28,7 +28,7 @@ class Terminal:
     def __init__(self, stack):
         if not (BUILT / "rewind").exists():
             raise AssertionError(
-                f"there is no rewind in {BUILT}; next step: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
+                f"there is no rewind in {BUILT}; next step: cargo build --locked -p rewind-cli, or say where by REWIND_BINARIES"
             )
         # Nothing of whoever runs the tests: neither credentials nor where else a state machine may be.
         self.env = stack.env | {"PATH": f"{BUILT}:/usr/bin:/bin", "HOME": "/nonexistent", "USER": "ann"}

@@ -22,9 +22,11 @@ from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-# The version that Step Functions implements. Its npm integrity: whatever else the registry answers is refused.
+# The version that Step Functions implements. Its npm integrity: whatever else the registry answers is refused. The same of the one file
+# that is kept of it: a copy that somebody changed since is refused too.
 PACKAGE = "jsonata@2.0.6"
 INTEGRITY = "WhQB5tXQ32qjkx2GYHFw2XbL90u+LLzjofAYwi+86g6SyZeXHz9F1Q0amy3dWRYczshOC3Haok9J4pOCgHtwyQ=="
+SOURCE_INTEGRITY = "qXpGBEJ6bMQPTd9F70/JjL0kRrMzpM79oOf3HSO6Qh/Hu+uiP+uHquKZ/0tC3f6NJoMr2DBSTobLbuCpCfG0SA=="
 
 DEFINITIONS = {
     MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", CLEAN_UP: "cleanup", CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup",
@@ -316,6 +318,11 @@ def lines_of(path):
     return [line for line in path.read_text().split("\n") if line]
 
 
+def integrity_of(path: pathlib.Path) -> str:
+    """The hash of a file, as npm writes it."""
+    return base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
+
+
 class Reference:
     """The reference implementation, run by Node.js."""
 
@@ -340,7 +347,7 @@ class Reference:
             archives = list(pathlib.Path(folder).glob("*.tgz"))
             if packed.returncode or len(archives) != 1:
                 raise RuntimeError(f"{PACKAGE} could not be fetched from the npm registry: {(packed.stderr or packed.stdout).strip()[-500:]}; nothing was checked")
-            if base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode() != INTEGRITY:
+            if integrity_of(archives[0]) != INTEGRITY:
                 raise RuntimeError(f"{PACKAGE} is not what it was; nothing was checked")
             with tarfile.open(archives[0]) as archive:
                 source = archive.extractfile("package/jsonata.js").read()
@@ -349,6 +356,8 @@ class Reference:
         partial.rename(self.source)
 
     def answers(self, cases: list) -> list[dict]:
+        if integrity_of(self.source) != SOURCE_INTEGRITY:
+            raise RuntimeError(f"{self.source} is not what {PACKAGE} holds; nothing was checked; next step: remove it, and it is fetched again")
         with tempfile.TemporaryDirectory() as folder:
             asked, answered = pathlib.Path(folder, "cases"), pathlib.Path(folder, "answers")
             with asked.open("w") as file:

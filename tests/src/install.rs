@@ -1,7 +1,7 @@
 //! Writes `docs/template.md` from the template: its parameters, permissions and outputs.
 //! The `Sid` of a statement and the comment behind it say what each permission is for.
 //!
-//! `REWIND_DRAW=1 cargo test -p rewind-tests install` writes it again.
+//! `REWIND_DRAW=1 cargo test --locked -p rewind-tests install` writes it again.
 
 use crate::files;
 use crate::functions::Function;
@@ -168,7 +168,10 @@ fn the_page_about_the_template_is_of_the_present_template() {
     if std::env::var_os("REWIND_DRAW").is_some() {
         std::fs::write(files::root().join(PAGE), &page).unwrap();
     }
-    assert!(files::read(PAGE) == page, "{PAGE} is out of date: REWIND_DRAW=1 cargo test -p rewind-tests install");
+    assert!(
+        files::read(PAGE) == page,
+        "{PAGE} is out of date: REWIND_DRAW=1 cargo test --locked -p rewind-tests install"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ TABLE = ROOT / "local" / "tools" / "needs.txt"
 COMPUTED = {
     "cli/tests/profile.rs": {'env!("CARGO_BIN_EXE_rewind")'},
     "crates/rewind-db/tests/support/mod.rs": {'format!("{BIN}/{command}")'},
+    "local/src/private.rs": {"std::env::current_exe().unwrap()"},
     "local/src/servers/host.rs": {"program"},
     "local/src/stack/tools.rs": {'layout.root.join("local/tools/needs")', 'folder.join("bin/python")'},
     "local/src/stack/up.rs": {"program"},
@@ -56,12 +57,7 @@ def declared() -> dict[str, str]:
 
 def started() -> dict[str, set[str]]:
     """Every program that is started: program -> the files that start it. Our own are left out."""
-    files = []
-    for folder, folders, names in os.walk(ROOT):
-        # Not the project's: what is built, installed, or somebody's own.
-        folders[:] = sorted(name for name in folders if name == ".ci" or not (name.startswith(".") or name in ("target", "node_modules")))
-        files += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(names)]
-    texts = {name: text for name in files if (text := readable(ROOT / name))}
+    texts = project_texts()
     found: list[tuple[str, str]] = []
     python = {name: ast.parse(text) for name, text in texts.items() if name.endswith(".py") or (text.startswith("#!") and "python" in text.splitlines()[0])}
     for name, text in texts.items():
@@ -85,6 +81,16 @@ def started() -> dict[str, set[str]]:
             short = each.rsplit("/", 1)[-1] if re.fullmatch(r"(\{BIN\}|/[a-z/]*)/[\w.-]+", each) else each
             uses.setdefault(short, set()).add(name)
     return uses
+
+
+def project_texts() -> dict[str, str]:
+    """The project's files that hold text: name -> text."""
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        # Not the project's: what is built, installed, or somebody's own.
+        folders[:] = sorted(name for name in folders if name == ".ci" or not (name.startswith(".") or name in ("target", "node_modules")))
+        files += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(names)]
+    return {name: text for name in files if (text := readable(ROOT / name))}
 
 
 def readable(path: pathlib.Path) -> str:

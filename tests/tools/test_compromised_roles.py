@@ -2,7 +2,8 @@
 recovery's: what SECURITY.md says in its table "What a role could do", and nothing else.
 
 A role that may tag is asked again about the thing with every tag that it can set or remove. Runs in the environment of
-local/tools/ministack.txt, and never leaves the machine. What only reads what is no data (`Describe…`, `List…`) is in no row.
+local/tools/ministack.txt, and never leaves the machine. What only reads what is no data (`Describe…`, `List…`) is in no row. An
+execution is data: it has the request, and in its history what checks found.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ MOVES, READS = (f"arn:aws:iam::210987654321:role/zones-{what}" for what in ("mov
 MARKS = [f"aurora-rewind:{mark}" for mark in ("recovery", "fenced-by", "keep-until", "safety-clone-of", "secret")]
 # As a recovery leaves the cluster that clients are on.
 LIVE = {f"aurora-rewind:{mark}": "x" for mark in ("recovery", "target", "source-resource-id", "secret")}
-ONLY_READ = re.compile(r"(rds|route53|secretsmanager|states|sns|kms|logs|xray):(Describe|List|Get)(?!SecretValue)")
+ONLY_READ = re.compile(r"(rds|route53|secretsmanager|sns|kms|logs|xray):(Describe|List|Get)(?!SecretValue)")
 TAGGING = {"rds:AddTagsToResource", "rds:RemoveTagsFromResource"}
 MAY_TAG = re.compile(r"rds:(AddTags|RemoveTags|Restore|Create|Copy)")
 
@@ -81,6 +82,12 @@ def function(*names: str) -> Thing:
 
 def machine(name: str) -> Thing:
     return Thing("states:.*", f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}")
+
+
+def execution(*machines: str) -> Thing:
+    """What is read of the executions of state machines."""
+    first, *others = (f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{name}:x" for name in machines)
+    return Thing("states:(Describe|Get|List).*", first, others=tuple(others))
 
 
 def event(source: str, bus: str = "default") -> Thing:
@@ -141,6 +148,9 @@ THINGS = {
     "the watch of a fence": machine("FenceWatch"),
     "the machine that records a stop": machine("Stopped"),
     "a recovery that runs": Thing("states:StopExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Rewind:x"),
+    "the execution of a recovery": execution("Rewind"),
+    "the execution of an undo": execution("Undo"),
+    "any other execution": execution("CleanUpMachine", "FenceWatch", "Stopped", "payments"),
     "any other state machine": machine("payments"),
     "people who approve": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:Approvals"),
     "any other topic": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:payments"),

@@ -74,11 +74,11 @@ pub async fn run(layout: &Layout, stack: &StackEnv, console: &Console) -> Result
     let commands = [
         format!("address=$(dig @$DNS_SERVER -p $DNS_PORT +short {endpoint})"),
         format!(
-            "password=$({aws} secretsmanager get-secret-value --secret-id {} --query SecretString --output text | jq -r .password)",
+            "export MYSQL_PWD=$({aws} secretsmanager get-secret-value --secret-id {} --query SecretString --output text | jq -r .password)",
             demo_cluster.secret
         ),
         format!(
-            "mariadb --host=$address --user={} --password=\"$password\" {} -e 'SELECT * FROM {TABLE}'",
+            "mariadb --host=$address --user={} {} -e 'SELECT * FROM {TABLE}'",
             demo_cluster.master.user, demo_cluster.database
         ),
         format!("{aws} rds describe-db-cluster-backtracks --db-cluster-identifier {}", demo_cluster.id),

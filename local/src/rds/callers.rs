@@ -21,14 +21,26 @@ pub async fn check(State(callers): State<Arc<Callers>>, request: Request, next: 
     let headers = request.headers();
     let is_own = request.uri().path().starts_with("/_local/") && request.method() != axum::http::Method::GET;
     if is_of_a_page(headers) {
-        let why = "the local AWS answers no web page, and under no other name than its address\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return page_refused();
     }
     if is_own && headers.get(KEY_HEADER).is_none_or(|shown| shown.as_bytes() != callers.secret.as_bytes()) {
         return (StatusCode::FORBIDDEN, format!("{KEY_HEADER} has to be the secret key of this start\n"))
             .into_response();
     }
     next.run(request).await
+}
+
+/// Refuses a request of a web page, and no other: for routes to which nobody signs.
+pub async fn refuse_pages(request: Request, next: Next) -> Response {
+    if is_of_a_page(request.headers()) {
+        return page_refused();
+    }
+    next.run(request).await
+}
+
+fn page_refused() -> Response {
+    let why = "the local AWS answers no web page, and under no other name than its address\n";
+    (StatusCode::FORBIDDEN, why).into_response()
 }
 
 fn is_of_a_page(headers: &HeaderMap) -> bool {

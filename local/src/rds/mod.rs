@@ -29,6 +29,7 @@ mod tags;
 mod xml;
 
 pub use callers::Callers;
+pub(crate) use callers::refuse_pages;
 pub(crate) use control_plane::ControlPlane;
 pub use endpoints::Endpoints;
 pub(crate) use http::router;

@@ -8,11 +8,11 @@ use super::layout::Layout;
 use super::network::Network;
 use super::progress::{Logged, Progress, shown};
 use super::{health, process, seed, tools};
+use crate::private::{self, CLOSED, PASSABLE};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::net::SocketAddrV4;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -55,6 +55,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
             return Ok(());
         }
+        private::close_new_files();
         let stack = StackEnv::read(layout)?;
         let app = seed::chat_app(network, &stack.keys).await?;
         let outputs = deploy(layout, (network, &stack.keys), &app, &inputs)?;
@@ -65,12 +66,14 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     }
     tools::venv(layout, "ministack", &mut progress)?;
     tools::venv(layout, "aws", &mut progress)?;
+    // From here on, because the tools before it are for all stacks of the checkout. Most of what ministack and the functions write has
+    // no mode of its own.
+    private::close_new_files();
     clear(layout, &mut progress)?;
     let network = Network::choose(&layout.dir, &layout.dir.join("network.json"))?;
-    // Not for others of the machine: what is uploaded, logs, and the files of databases. Their server may run as another user, who
-    // has to get through to them.
-    private_dir(&layout.run(), 0o711)?;
-    private_dir(&layout.run().join("tmp"), 0o700)?;
+    // The server of a database may run as another user, who has to get through to its files.
+    private_dir(&layout.run(), PASSABLE)?;
+    private_dir(&layout.run().join("tmp"), CLOSED)?;
     let keys = Keys::random();
     fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
     let groups = layout.run().join("security-groups.json");
@@ -148,11 +151,7 @@ pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize> {
 
 /// Creates a directory of this mode, with those that it lies in.
 fn private_dir(path: &Path, mode: u32) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .with_context(|| format!("{} could not be made", path.display()))
+    private::make_dir(path, mode).with_context(|| format!("{} could not be made", path.display()))
 }
 
 fn remove(result: std::io::Result<()>) -> Result<()> {
