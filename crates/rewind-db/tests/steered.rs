@@ -47,7 +47,7 @@ const PLANTED: &str = "
     GRANT SELECT ON whole, part TO postgres;
 ";
 
-/// What only whoever administers the server makes: tables outside of the database.
+/// Tables outside of the database, which only whoever administers the server makes.
 const FOREIGN: &str = "
     CREATE EXTENSION file_fdw;
     CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;

@@ -430,7 +430,11 @@ async fn what_could_not_be_adopted_is_resumed_from_where_it_was() {
     let kept = |owners: &[&str], owner: &str| {
         let rds = kept_until(Some(WHILE_IT_RUNS));
         rds.edit("orders-r", |cluster| {
-            cluster.tags.iter_mut().filter(|(key, _)| key == RECOVERY_TAG).for_each(|tag| owner.clone_into(&mut tag.1))
+            cluster
+                .tags
+                .iter_mut()
+                .filter(|(key, _)| key == rewind_core::names::RECOVERY_TAG)
+                .for_each(|tag| owner.clone_into(&mut tag.1))
         });
         let input = KeepInput { plan: Plan { adopted: adopted(owners), ..plan() }, ..failed() };
         async move {

@@ -62,7 +62,7 @@ impl Default for Policy {
     }
 }
 
-/// Who may start recoveries, beside what IAM says.
+/// The people who may start recoveries, beside what IAM says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MayStart {
     /// Whoever IAM, chat and the parameters for events let.

@@ -33,7 +33,7 @@ pub struct Signing<S, E, R, P, A, V, K> {
     pub callers: V,
     /// The rule that two people agree.
     pub agreeing: Agreeing,
-    /// Who may start recoveries.
+    /// The people who may start recoveries.
     pub may_start: MayStart,
     /// The time.
     pub clock: K,

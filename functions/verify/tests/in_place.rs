@@ -237,11 +237,12 @@ async fn the_checks_of_an_event_never_run_as_who_was_the_master_at_that_moment()
     }
     let plan = || Plan { check_secret_arn: Some(READER_SECRET.to_owned()), ..in_place_plan() };
     let of_event = || Recovery { id: "event-1".to_owned(), ..recovery() };
+    let planned = || Plan { recovery_id: "event-1".to_owned(), ..plan() };
     let both = (&rewound, &safety_clone);
-    verify_for(of_event(), plan(), both, Expect::Checks, COUNT).await.unwrap();
+    verify_for(of_event(), planned(), both, Expect::Checks, COUNT).await.unwrap();
     for server in [&rewound, &safety_clone] {
         server.sql("", "GRANT ALL ON *.* TO reader@'%' WITH GRANT OPTION");
-        let error = verify_for(of_event(), plan(), both, Expect::Checks, COUNT).await.unwrap_err();
+        let error = verify_for(of_event(), planned(), both, Expect::Checks, COUNT).await.unwrap_err();
         assert!(error.to_string().contains("reader has the rights of the master user"), "{error}");
         // A person may.
         verify_as(plan(), both, Expect::Checks, COUNT).await.unwrap();

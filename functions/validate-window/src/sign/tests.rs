@@ -413,7 +413,8 @@ async fn who_started_it_is_verified_before_a_cluster_is_waited_for() {
         }
     }
     let asked = json!({ "cluster": "orders", "startedBy": { "down": "" } });
-    let Signer { executions, recoveries, key, acts, callers, agreeing, clock, .. } = signing(&FakeAws::default());
+    let Signer { executions, recoveries, key, acts, callers, agreeing, may_start, clock, .. } =
+        signing(&FakeAws::default());
     let signer = Signing { step: Waits, executions, recoveries, key, acts, callers, agreeing, may_start, clock };
     let mut input = running(&signer.executions, &asked);
     input.request = json!({ "cluster": "orders" });
