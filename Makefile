@@ -172,5 +172,5 @@ e2e: build
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
 	if [ -z '$(E2E)' ]; then \
-	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/16 --cutovers=16; \
+	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),commit/16) --cutovers=16; \
 	fi

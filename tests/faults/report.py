@@ -18,15 +18,16 @@ BEGAN = time.monotonic()
 LAST_RUN = Path(__file__).resolve().with_name("last_run.txt")
 
 
-def print_table(terminal):
-    """Prints a line for each case that ran."""
+def print_table(terminal, part, chosen_by):
+    """Prints which part of the matrix ran, and a line for each case."""
     reports = [r for outcome in ("passed", "failed", "skipped") for r in terminal.stats.get(outcome, [])]
     rows = sorted((dict(r.user_properties).get("case", ""), dict(r.user_properties).get(RESULT, ""), r.outcome, r.duration)
                   for r in reports if r.when == "call" and "case" in dict(r.user_properties))  # fmt: skip
-    if not rows:
-        return
-    record(rows)
+    number, parts = map(int, part.split("/"))
+    cells = len(flows.cases()[number - 1 :: parts])
     terminal.section("fault matrix")
+    terminal.write_line(f"part {number} of {parts}, {chosen_by}: {cells} of {len(flows.cases())} cells, where no test was left out")
+    record(rows)
     for case, end, outcome, duration in rows:
         terminal.write_line(f"{outcome:7} {duration:6.1f} s  {case:58} {end}")
 
