@@ -24,6 +24,21 @@ def test_every_cell_has_an_end():
     assert {case: end for case, end in ends.items() if end not in known} == {}, "ends that no machine has"
 
 
+def test_whoever_is_called_has_a_next_step():
+    without = {case.flow.name: case.due()[1] for case in flows.cases() if case.due()[0] in ("NeedsOperator", "RolledBack", "NotCleanedUp") and not case.next_step()}
+    # Clients are on the rewound cluster, and the clone is kept.
+    assert without == {"in place": flows.CLONE}
+
+
+def test_what_is_kept_is_resumed_and_what_is_fenced_is_undone():
+    for case in flows.cases():
+        end, left = case.due()
+        if (end, left) == ("NothingChanged", flows.RESTORED):
+            assert case.next_step() == flows.RESUME, case.id
+        if left in (flows.SOURCE, flows.BOTH) and case.flow.machine != flows.CLEAN_UP:
+            assert case.next_step() == flows.TAKE_BACK, case.id
+
+
 def test_the_page_is_that_of_the_declaration():
     page = (ROOT / "docs" / "fault-matrix.md").read_text()
     assert page == report.page(), "next step: python3 tests/faults/report.py, then make faults"
