@@ -60,7 +60,7 @@ check: format clippy test ## The whole gate: format, lints, every test
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
 faults: export PYTHONDONTWRITEBYTECODE := 1
-faults: build ## Every state fails in every way on real databases, and a fence ends 500 sessions (an hour; PART=3/12: a part of that)
+faults: build ## Every state fails in every way on real databases, and a fence ends 500 sessions (more than an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
 	FENCE_SESSIONS=500 cargo test --quiet $(CARGO_SET) --test fence_size
 	@trap '$(LOCAL) down' EXIT; \
