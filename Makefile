@@ -62,7 +62,7 @@ check: format clippy test ## The whole gate: format, lints, every test
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
 faults: export PYTHONDONTWRITEBYTECODE := 1
-faults: build ## Every state fails in every way on real databases, and a fence ends 500 sessions (an hour; PART=3/12: a part of that)
+faults: build ## Every state fails in every way on real databases, and a fence ends 500 sessions (more than an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
 	FENCE_SESSIONS=500 cargo test --quiet $(CARGO_SET) --test fence_size
 	@trap '$(LOCAL) down' EXIT; \
@@ -176,5 +176,5 @@ e2e: build
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
 	if [ -z '$(E2E)' ]; then \
-	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/16 --cutovers=16; \
+	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),commit/16) --cutovers=16; \
 	fi

@@ -623,6 +623,8 @@ fn states() -> Vec<State> {
         nothing_changed(
             "($failure.state in ['FenceRestored', 'UndoSwapDns'] ? '; traffic is where the recovery left it, on ' & \
              $restored.cluster & ', and ' & $plan.cluster & ' is fenced; next step: mend what the first sentence \
+             names, then undo it again' : $failure.state = 'ReadRecords' and $failure.Error != 'RecordChanged' ? '; nothing was changed: ' \
+             & $restored.cluster & ' and ' & $plan.cluster & ' are as ' & $id & ' left them; next step: mend what the first sentence \
              names, then undo it again' : $asked ? '; ' & $id & ' was asked to stop for this undo, and its lease stays until it is \
              undone; next step: rewind undo ' & $id : '')",
         )
@@ -745,8 +747,10 @@ fn leave(name: &'static str, key: &str) -> State {
         )
 }
 
-/// The restored cluster that is kept, as the end of a sentence.
-const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : ''";
+/// The restored cluster that is kept, as the end of a sentence. It bears a time since it was restored, whatever KeepRestored came to.
+const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : $plan.strategy = 'restore' ? '; the restored \
+                    cluster ' & $plan.newCluster & ', if there is one, is kept with its instances until the time in its tag \
+                    aurora-rewind:keep-until; next step: rewind resume ' & $id & ' goes on with it' : ''";
 
 /// The output of an undo that found nothing to move back. `more` is an expression of what else is to be told.
 fn cancelled(more: &str) -> String {

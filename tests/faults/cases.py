@@ -2,18 +2,22 @@
 
 import hashlib
 import json
+import re
 import time
 import urllib.parse
 
 from checks import wait_until
-from flows import CLEAN_UP, CLONE, FAULTS, NOTHING, PAUSES, RESTORED, REWIND, SOURCE, UNDO
+from flows import (
+    ADMIT, BOTH, CLEAN_AGAIN, CLEAN_UP, CLONE, DELETE, EMPTIED, ENDS, FAULTS, FENCED, FORWARD, PAUSES, RESTORED, RESUME, REWIND, SNAPSHOT,
+    SOURCE, TAKE_BACK, UNDO, stage_of,
+)  # fmt: skip
 from recovery import Recovery
-from stages import DECLARED
 
 CHECK = {"name": "orders are there", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "3"}
 TIMEOUT = 400
 KEPT_ENDS = [("NothingChanged", RESTORED), ("RolledBack", RESTORED)]
-CAN_RESUME = any("ReadResumed" in states for states in DECLARED[REWIND]["stages"].values())
+# What is left of the new cluster, by what is left.
+NEW = (RESTORED, SOURCE, BOTH, CLONE, FENCED, EMPTIED)
 
 
 class Failed(AssertionError):
@@ -68,7 +72,7 @@ def recover(ground, name, decision="approved", during=None, machine=None, at=Non
         "cluster": ground.name, "to": "1s ago", "newCluster": f"{ground.name}-r", "checks": [CHECK],
         "dns": ground.cluster.dns(), "approval": "required" if decision else "none", "keepSource": "1h",
     }  # fmt: skip
-    request = {field: value for field, value in (request | more).items() if value != []}
+    request = {field: value for field, value in (request | more).items() if value not in ([], None)}
     ground.settle()
     run = Recovery(ground.stack, request, name, machine)
     states, decided, deadline = ground.stack.states, set(), time.monotonic() + timeout
@@ -93,34 +97,39 @@ def recover(ground, name, decision="approved", during=None, machine=None, at=Non
 
 
 class Run:
-    """A case on its ground."""
+    """A case on its ground. The seed draws the moment of its faults."""
 
-    def __init__(self, ground, case, number):
+    def __init__(self, ground, case, number, seed=None):
         self.ground, self.stack, self.case, self.flow = ground, ground.stack, case, case.flow
         self.name = f"{ground.name}-{number}"
+        self.first = f"{self.name}-first"
         self.new = f"{ground.name}-r"
+        self.seed = seed or case.id
 
     # -------------------------------------------------------------------------------------------------------- the run
 
     def run(self):
         """Runs the case; raises `Failed` with everything that is wrong."""
         prepare = {REWIND: self.rewind, UNDO: self.undo, CLEAN_UP: self.clean_up}[self.flow.machine]
-        ended = prepare()
-        wait_until(lambda: not self.fault()["running"], "the end of the functions that were given up")
-        problems = list(self.problems(ended))
+        self.ended = prepare()
+        self.wait_for_late_functions()
+        problems = list(self.problems())
         if problems:
-            raise Failed(f"{self.case.id} ({self.name}): " + "; ".join(problems) + f"\n{self.describe(ended)}")
-        return self.ended_as(ended)
+            raise Failed(f"{self.case.id} ({self.name}): " + "; ".join(problems) + f"\n{self.describe()}")
+        return self.execution.path()[-1]
 
-    def describe(self, ended):
-        return f"by {' '.join(self.execution.path())}\nwith {ended.get('error')}: {ended.get('cause') or ended.get('output')}"
+    def describe(self):
+        return f"by {' '.join(self.execution.path())}\nwith {self.ended.get('error')}: {self.ended.get('cause') or self.ended.get('output')}"
 
     def fault(self):
         return told_of_fault(self.stack, self.name, self.case.state)
 
+    def wait_for_late_functions(self):
+        wait_until(lambda: not self.fault()["running"], "the end of the functions that were given up")
+
     def plan(self, name):
         for state, fault in [*self.flow.leading.items(), (self.case.state, self.case.fault)]:
-            plan_fault(self.stack, name, state, fault, self.case.id)
+            plan_fault(self.stack, name, state, fault, self.seed)
 
     def recovery(self, name, decision="approved", **more):
         """A recovery of the ground, to its end."""
@@ -129,11 +138,12 @@ class Run:
         return ended
 
     def rewind(self):
+        resumed = self.failed_first() if self.flow.resumed else {}
         self.plan(self.name)
         if self.flow.late_writer:
             plan(self.stack, "instances", instance=f"{self.new}-1", becomes="late")
         try:
-            return self.recovery(self.name, self.flow.decision, during=self.while_people_are_asked)
+            return self.recovery(self.name, self.flow.decision, during=self.while_people_are_asked, **resumed)
         finally:
             self.ground.show_record()
 
@@ -143,20 +153,26 @@ class Run:
         if self.flow.noted:
             note_sent(self.stack, run.id)
 
+    def failed_first(self):
+        """What comes before a recovery that resumes: one that Verify ends. Answers the fields that ask for its resume."""
+        plan_fault(self.stack, self.first, "Verify", "fails", self.seed)
+        ended = self.recovery(self.first, None)
+        if self.execution.path()[-1] != "NothingChanged":
+            raise Failed(f"{self.case.id}: the recovery before it ended with {ended.get('error')}: {ended.get('cause')}")
+        return {"resume": self.first, "to": None, "newCluster": None}
+
     def recovered_first(self):
         """What comes before an undo and a clean-up: a recovery without a fault."""
-        first = f"{self.name}-first"
-        ended = self.recovery(first, None)
+        ended = self.recovery(self.first, None)
         if ended["status"] != "SUCCEEDED":
             raise Failed(f"{self.case.id}: the recovery before it ended with {ended.get('error')}: {ended.get('cause')}")
-        return first
 
     def undo(self):
         if self.flow.cancelled:
             return self.cancelled_first()
-        first = self.recovered_first()
+        self.recovered_first()
         self.plan(self.name)
-        return self.start_undo(first, self.name)
+        return self.start_undo(self.first, self.name)
 
     def cancelled_first(self):
         """A recovery that is cancelled while people are asked."""
@@ -166,7 +182,7 @@ class Run:
         def cancel(run):
             undone.append((self.start_undo(run.id, self.name, cancel=True), self.execution))
 
-        ended = self.recovery(f"{self.name}-first", at=("RequestApproval", cancel))
+        ended = self.recovery(self.first, at=("RequestApproval", cancel))
         if ended["status"] != "ABORTED":
             raise Failed(f"{self.case.id}: the recovery that was cancelled is {ended['status']}")
         ended, self.execution = undone[0]
@@ -180,15 +196,20 @@ class Run:
         # As the report advises: the source's secret goes with it, and the cluster that has the traffic needs one of its own.
         self.stack.rds.modify_db_cluster(DBClusterIdentifier=self.new, ManageMasterUserPassword=True, ApplyImmediately=True)
         self.ground.cluster.derived(self.new).wait_available()
-        arn = self.ground.cluster.describe()["DBClusterArn"]
+        self.plan(self.name)
+        return self.clean_up_now(self.name)
+
+    def clean_up_now(self, name):
+        """A clean-up of a source that is past its time."""
         past = [{"Key": "aurora-rewind:keep-until", "Value": "2026-01-01T00:00:00Z"}]
         # Each clean-up looks at everything that is due: one at a time has something that is.
         with self.stack.exclusive("clean-up"):
-            self.stack.rds.add_tags_to_resource(ResourceName=arn, Tags=past)
-            self.plan(self.name)
-            ended = self.execute(self.stack.outputs["CleanUpStateMachineArn"], self.name, {})
-            if self.stack.describe(self.ground.name):
-                self.stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
+            if found := self.stack.describe(self.ground.name):
+                self.stack.rds.add_tags_to_resource(ResourceName=found["DBClusterArn"], Tags=past)
+            ended = self.execute(self.stack.outputs["CleanUpStateMachineArn"], name, {})
+            self.wait_for_late_functions()
+            if found := self.stack.describe(self.ground.name):
+                self.stack.rds.remove_tags_from_resource(ResourceName=found["DBClusterArn"], TagKeys=["aurora-rewind:keep-until"])
             return ended
 
     def execute(self, machine, name, given):
@@ -198,11 +219,7 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------------- what must hold
 
-    def ended_as(self, ended):
-        """The name of the end: the last state, or what a recovery says of itself."""
-        return self.execution.path()[-1]
-
-    def problems(self, ended):
+    def problems(self):
         """Everything that is not as it must be."""
         end, left = self.case.due()
         path = self.execution.path()
@@ -213,62 +230,140 @@ class Run:
             yield "the fault never happened"
         if path[-1] != end:
             yield f"it ended in {path[-1]}, and has to end in {end}"
-        yield from self.problems_of_leftovers(json.dumps([ended.get("output"), ended.get("cause")]), end, left)
+        yield from self.problems_of_what_is_left(left)
+        yield from self.problems_of_the_source(end, left)
+        yield from self.problems_of_leases(end)
+        if self.flow.machine != CLEAN_UP:  # it tells people by messages of its own
+            yield from self.untold(end, left)
 
-    def problems_of_leftovers(self, told, end, left):
-        """What is there that nobody is told of, and what is not there that should be."""
+    @property
+    def told(self):
+        """What people are told at the end."""
+        return json.dumps([self.ended.get("output"), self.ended.get("cause")])
+
+    def problems_of_what_is_left(self, left):
+        """What is not left that should be, and what is that should not."""
         ground = self.ground
-        if self.flow.machine == CLEAN_UP:
-            return  # what is beside the source has the traffic; `after` looks at the source
-        for name in ground.others():
-            if name not in told and not any(name.startswith(f"{cluster}-") for cluster in ground.other_clusters() if cluster in told):
-                yield f"{name} is left, and nobody is told of it"
+        gone = [ground.name] if self.flow.machine == CLEAN_UP and left == SNAPSHOT else []
+        # The cluster that has the traffic is none of what a clean-up leaves.
+        there = left in NEW or self.flow.machine == CLEAN_UP
+        if not there or gone:
+            deleting = lambda: [name for name in [*gone, self.new] if (self.stack.describe(name) or {}).get("Status") == "deleting"]
+            wait_until(lambda: not deleting(), f"the end of what is being deleted of {ground.name}")
+        for name in gone:
+            if self.stack.describe(name):
+                yield f"{name} is there"
         clusters = ground.other_clusters()
-        if left == NOTHING and clusters:
-            yield f"{clusters} are left"
-        if left in (RESTORED, SOURCE, CLONE) and self.new not in clusters:
-            yield f"{left} is gone"
-        for group in [] if clusters else ground.parameter_groups():
-            if group not in told:
-                yield f"the parameter group {group} is left, and nobody is told of it"
-        if (end, left) in KEPT_ENDS and self.new in clusters:
-            if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
-                yield "the restored cluster has no tag that says until when it is kept"
-            # One that may have had clients is adopted by no other recovery.
-            onward = f"rewind resume {self.name}" if end == "NothingChanged" else f"was moved back to {ground.name}"
-            if self.flow.request.get("dns") != [] and onward not in told:
-                yield "nobody is told how to go on with it"
-        for lease in ground.leases():
+        if clusters != ([self.new] if there else []):
+            yield f"{clusters} are left, and {left} has to be"
+            return
+        snapshots = ground.snapshots()
+        if len(snapshots) != (left == SNAPSHOT):
+            yield f"{snapshots} are left, and {left} has to be"
+        if not there:
+            return
+        found = self.stack.describe(self.new)
+        owner = {tag["Key"]: tag["Value"] for tag in found["TagList"]}.get("aurora-rewind:recovery")
+        if owner not in (self.name, self.first):
+            yield f"{self.new} is of {owner}"
+        instances = [one["DBInstanceIdentifier"] for one in self.stack.instances(self.new) if one["DBInstanceStatus"] != "deleting"]
+        if left == EMPTIED and instances:
+            yield f"{instances} are left"
+        if left in (SOURCE, BOTH, CLONE, FENCED) and not instances:
+            yield f"{self.new} has no instance"
+        if left in (CLONE, FENCED) and not found["DeletionProtection"]:
+            yield f"{self.new} is not protected"
+        is_fenced = self.is_fenced(found)
+        if is_fenced != (left == BOTH or self.new_is_left_fenced()):
+            yield f"{self.new} is {'' if is_fenced else 'not '}fenced"
+
+    def new_is_left_fenced(self):
+        """Clients may have been on it, and have the source again."""
+        if self.case.due() == ("Undone", RESTORED):
+            return not self.flow.cancelled
+        back_on_source = self.case.due()[1] == RESTORED and self.flow.name in ("restore, dns, moved back", "restore, dns, not moved", "undo")
+        return back_on_source and "OpenRestored" not in self.done()
+
+    def done(self):
+        """The states that the execution passed, of which a fault that never ends did not keep the function from its work."""
+        not_done = [state for state, fault in [*self.flow.leading.items(), (self.case.state, self.case.fault)] if fault == "fails"]
+        return [state for state in self.execution.path() if state not in not_done]
+
+    def is_fenced(self, described):
+        return sorted(group["VpcSecurityGroupId"] for group in described["VpcSecurityGroups"]) == sorted(self.stack.fence_groups)
+
+    def problems_of_the_source(self, end, left):
+        """Where the source is not fenced and has to be, or is not as it was at first."""
+        ground = self.ground
+        if self.flow.machine == CLEAN_UP and left == SNAPSHOT:
+            return
+        described = ground.cluster.describe()
+        if left in (SOURCE, BOTH, FENCED):
+            if not self.is_fenced(described):
+                yield f"{ground.name} is not fenced: its security groups are {ground.cluster.groups}"
+            yield from (f"{login} gets in to {ground.name}, which is fenced" for login in ground.who_gets_in())
+        else:
+            documented = ["leases"] if end == "NeedsOperator" else self.tags_are_left()
+            yield from (f"the source has to be as it was, and {difference}" for difference in ground.differences(*documented))
+        if left == SOURCE and end in ("Recovered", "NotCleanedUp") or (self.flow.machine, end) == (UNDO, "NothingChanged"):
+            if (record := self.stack.records().get(ground.record))[0] != self.stack.describe(self.new)["Endpoint"]:
+                yield f"the record is {record}"
+            keys = {tag["Key"] for tag in described["TagList"]}
+            if "aurora-rewind:fenced-by" not in keys or "aurora-rewind:keep-until" not in keys and self.flow.machine != CLEAN_UP:
+                yield f"the source has the tags {sorted(keys)}"
+
+    def problems_of_leases(self, end):
+        for lease in self.ground.leases():
             if end != "NeedsOperator":
                 yield f"{lease['id']} is held by {lease['recoveryId']}"
-            elif lease["id"] not in told:
+            elif lease["id"] not in self.told:
                 yield f"{lease['id']} is held, and nobody is told of it"
-        if end in ("NothingChanged", "RolledBack") and self.flow.machine == REWIND:
-            yield from (f"nothing is to be changed, and {difference}" for difference in ground.differences())
+
+    def untold(self, end, left):
+        """What is there that nobody is told of, and a next step that is not named."""
+        ground, told = self.ground, self.told
+        # Before the resume takes the cluster over, the end of the earlier recovery tells of it.
+        is_planning = self.flow.resumed and stage_of(self.flow, self.case.state) == "plan"
+        earlier = self.cause_of(self.first) if self.flow.resumed else ""
+        for name in [*ground.others(), *ground.snapshots()]:
+            if name not in told + earlier and not any(name.startswith(f"{cluster}-") for cluster in ground.other_clusters() if cluster in told + earlier):
+                yield f"{name} is left, and nobody is told of it"
+        for group in [] if ground.other_clusters() else ground.parameter_groups():
+            if group not in told:
+                yield f"the parameter group {group} is left, and nobody is told of it"
+        if (end, left) in KEPT_ENDS:
+            found = self.stack.describe(self.new)
+            if found and "aurora-rewind:keep-until" not in {tag["Key"] for tag in found["TagList"]}:
+                yield "the restored cluster has no tag that says until when it is kept"
+        for command, next_step in (("resume", RESUME), ("undo", TAKE_BACK)):
+            # Where the work is done, it is on a page.
+            is_told = end == "Recovered" or is_planning or stage_of(self.flow, self.case.state) == "finish"
+            if self.case.next_step() == next_step and not is_told and not self.named(command, told):
+                yield f"nobody is told how to go on: {command}"
+
+    def named(self, command, told):
+        """The recovery that people are told to resume or to undo; None if none."""
+        found = re.search(rf"rewind {command} ({re.escape(self.name)}(?:-first)?)(?![\w-])", told)
+        if command == "undo" and "undo it again" in told:
+            return self.first
+        return found and found[1]
+
+    def cause_of(self, name):
+        return (self.stack.item(f"recovery#{name}") or {}).get("cause", "")
 
     # ------------------------------------------------------------------------------------------------------- afterwards
 
     def after(self):
-        """Resumes what is kept, undoes what moved traffic, looks for every acknowledged row, and puts the ground in order; answers
-        what is wrong."""
-        ground, problems = self.ground, []
-        if self.flow.machine == CLEAN_UP and not self.stack.describe(ground.name):
+        """Does what people are told to do, sees that nothing is left to mend on the source, looks for every acknowledged row, and puts the
+        ground in order; answers what is wrong."""
+        ground = self.ground
+        problems = list(self.go_on())
+        if problems:
+            return problems
+        if self.flow.machine == CLEAN_UP:
             return self.deleted()
-        last = self.name
-        if self.flow.machine == REWIND and self.case.due() == ("NothingChanged", RESTORED) and CAN_RESUME:
-            last = f"{self.name}-resumed"
-            if "lift its fence" in self.told():
-                self.lift_restored_fence()
-            request = {"cluster": ground.name, "resume": self.name, "approval": "none", "checks": [CHECK]}
-            ended = self.execute(self.stack.machine, last, request)
-            if ended["status"] != "SUCCEEDED":
-                problems.append(f"resuming it ended with {ended.get('error')}: {ended.get('cause')}")
-        item = self.stack.item(f"recovery#{last}") or {}
-        moved = item.get("state") == "Recovered" and self.flow.request.get("dns") != []
-        if self.flow.machine == REWIND and moved and not self.flow.in_place:
-            ended = self.start_undo(last, f"{last}-undo")
-            if ended["status"] != "SUCCEEDED":
-                problems.append(f"the undo afterwards ended with {ended.get('error')}: {ended.get('cause')}")
+        did = self.case.next_step() or "nothing"
+        problems += [f"after '{did}' {difference}" for difference in ground.differences(*self.tags_are_left())]
         others = ground.other_clusters()
         ground.open_source()
         missing = ground.unexplained(others)
@@ -277,30 +372,87 @@ class Run:
         ground.put_in_order()
         return problems
 
-    def told(self):
-        """What people are told at the end."""
-        return self.stack.item(f"recovery#{self.name}").get("cause", "")
+    def tags_are_left(self):
+        """People are told that the tags of the source could not be taken off."""
+        return ["tags"] if (self.case.state, self.case.fault) == ("UndoFinish", "fails") else []
 
-    def lift_restored_fence(self):
-        """Lifts the fence of the restored cluster as docs/runbook.md says, by a call of the function."""
+    def go_on(self):
+        """Does what people are told to do; answers what is wrong with its end."""
+        step = self.case.next_step()
+        does = {
+            RESUME: self.resume, TAKE_BACK: self.take_back, CLEAN_AGAIN: self.clean_again, ADMIT: self.admit, FORWARD: self.return_forward,
+            DELETE: self.ground.remove_others,
+        }  # fmt: skip
+        if step:
+            yield from does[step]() or []
+        if self.case.due()[0] == "NeedsOperator" and step not in ENDS:
+            # The last of the steps by hand; the others release it themselves.
+            self.ground.release_leases()
+
+    def ends_in(self, end, ended):
+        found = self.execution.path()[-1]
+        if found != end:
+            yield f"what people were told to do ended in {found}, and not in {end}, with {ended.get('error')}: {ended.get('cause')}"
+
+    def resume(self):
+        earlier = self.named("resume", self.told) or (self.first if self.flow.resumed or self.flow.cancelled else self.name)
+        if self.case.due()[0] == "RolledBack" or "lift its fence" in self.told:
+            self.call("FenceSource", fence="restored", direction="undo")
+        name = f"{self.name}-resumed"
+        request = {"cluster": self.ground.name, "resume": earlier, "approval": "none", "checks": [CHECK]}
+        yield from self.ends_in(ENDS[RESUME], self.execute(self.stack.machine, name, request))
+        if self.execution.path()[-1] == ENDS[RESUME] and self.flow.request.get("dns") != []:
+            yield from self.ends_in(ENDS[TAKE_BACK], self.start_undo(name, f"{name}-undo"))
+
+    def take_back(self):
+        name = self.first if self.flow.machine == UNDO else self.name
+        yield from self.ends_in(ENDS[TAKE_BACK], self.start_undo(name, f"{self.name}-undo"))
+
+    def clean_again(self):
+        yield from self.ends_in(ENDS[CLEAN_AGAIN], self.clean_up_now(f"{self.name}-again"))
+
+    def admit(self):
+        """Runs the command at the end of the cause."""
+        found = re.search(r"aws rds modify-db-cluster --db-cluster-identifier (\S+) --vpc-security-group-ids ((?:sg-\w+ ?)+)", self.told)
+        if not found:
+            return ["nobody is told how to admit clients"]
+        self.stack.rds.modify_db_cluster(DBClusterIdentifier=found[1], VpcSecurityGroupIds=found[2].split())
+        self.ground.cluster.wait_available()
+
+    def return_forward(self):
+        """As docs/runbook.md says of a cluster that is to be returned to its state before the rewind."""
+        wait_until(lambda: self.call("StartBacktrack", False, direction="undo") is not None, "a backtrack forward")
+        backtracks = lambda: self.stack.rds.describe_db_cluster_backtracks(DBClusterIdentifier=self.ground.name)["DBClusterBacktracks"]
+        wait_until(lambda: all(one["Status"] in ("completed", "COMPLETED") for one in backtracks()), "the end of the backtrack")
+        self.ground.cluster.wait_available()
+        if not self.call("Verify", restored=None, expect="sameAsSource")["passed"]:
+            return ["it is not what it was"]
+        self.call("FenceSource", direction="undo")
+        self.ground.cluster.wait_available()
+
+    def call(self, function, must=True, **more):
+        """Calls a function by hand, as docs/runbook.md says; answers what it answered, or None if it failed and need not."""
         item, new = self.stack.item(f"recovery#{self.name}"), self.stack.describe(self.new)
         plan = json.loads(item["plan"])
         payload = {
             "recovery": {"id": item["recoveryId"], "executionArn": item["executionArn"], "startedAt": item["startedAt"]},
-            "plan": plan, "fence": "restored", "direction": "undo",
-            "restored": {
+            "plan": plan,
+            "restored": new and {
                 "cluster": self.new, "clusterArn": new["DBClusterArn"], "writerEndpoint": new["Endpoint"],
                 "readerEndpoint": new["ReaderEndpoint"], "rewoundTo": plan["target"], "differences": [],
             },
+            "approval": json.loads(item.get("decision", "{}")).get("approval"),
         }  # fmt: skip
-        function = self.stack.function("FenceSource")["FunctionName"]
-        answer = self.stack.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
-        assert "FunctionError" not in answer, answer["Payload"].read()
+        name = self.stack.function(function)["FunctionName"]
+        answer = self.stack.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload | more))
+        said = json.loads(answer["Payload"].read())
+        assert not must or "FunctionError" not in answer, said
+        return None if "FunctionError" in answer else said
 
     def deleted(self):
         """The source is gone, as it has to be: its final snapshot holds it."""
-        found = self.stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=self.ground.name)["DBClusterSnapshots"]
-        for snapshot in found:
-            self.stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot["DBClusterSnapshotIdentifier"])
         self.ground.is_gone = True
-        return [] if len(found) == 1 else [f"it has {len(found)} final snapshots"]
+        snapshots = self.ground.snapshots()
+        self.ground.remove_snapshots()
+        problems = [] if len(snapshots) == 1 else [f"it has the final snapshots {snapshots}"]
+        return problems + ([f"{self.ground.name} is there"] if self.stack.describe(self.ground.name) else [])

@@ -8,8 +8,6 @@ or in .local.
 
 import itertools
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +20,7 @@ pytest.register_assert_rewrite("checks", "cluster", "recovery", "writers")
 
 from stack import ROOT, Stack  # noqa: E402
 
+import part  # noqa: E402
 import report  # noqa: E402
 from ground import PREFIX, Ground  # noqa: E402
 from cluster import remove  # noqa: E402
@@ -47,18 +46,16 @@ def pytest_sessionstart(session):
     wait_until(lambda: not left(), "the end of what an earlier run left")
 
 
+CHOSEN_BY = pytest.StashKey[str]()
+
+
 def pytest_configure(config):
-    number, parts = config.option.part.split("/")
-    if number == "commit":
-        config.option.part = f"{int(commit(), 16) % int(parts) + 1}/{parts}"
-
-
-def commit():
-    """The commit that is checked out, as a number; zero where nobody knows."""
-    if not shutil.which("git"):
-        return "0"
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip() or "0"
+    try:
+        number, parts, by = part.chosen(config.option.part, ROOT)
+    except ValueError as error:
+        raise pytest.UsageError(f"--part={config.option.part}: {error}; next step: name the part, as in --part=3/12") from None
+    # A worker gets the option with the number in it.
+    config.option.part, config.stash[CHOSEN_BY] = f"{number}/{parts}", by
 
 
 def folder():
@@ -88,5 +85,5 @@ def grounds(stack, worker_id):
         one.close()
 
 
-def pytest_terminal_summary(terminalreporter):
-    report.print_table(terminalreporter)
+def pytest_terminal_summary(terminalreporter, config):
+    report.print_table(terminalreporter, config.option.part, config.stash[CHOSEN_BY])

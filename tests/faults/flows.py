@@ -54,6 +54,8 @@ class Flow:
     noted: bool = False
     # It is cancelled while people are asked.
     cancelled: bool = False
+    # It resumes a recovery that Verify ended.
+    resumed: bool = False
     # The source has a reader too, and the restored cluster's writer starts after its reader.
     late_writer: bool = False
 
@@ -88,8 +90,11 @@ FLOWS = [
          ("plan", "restore", "scheduler", "instances", "jobs", "verify", "approval", "fence", "cutover", "release", "finish")),
     Flow("restore, none", REWIND, "into a new cluster that stands beside the source", "Recovered",
          ("plan", "restore", "scheduler", "instances", "jobs", "verify", "finish"), request={"dns": []}),
+    # From Verify on it is a recovery as any other.
+    Flow("restore, dns, resumed", REWIND, "a recovery whose Verify failed is resumed, and adopts its restored cluster", "Recovered",
+         ("plan", "restore", "scheduler", "instances", "jobs"), resumed=True),
     Flow("restore, dns, with events", REWIND, "of Aurora MySQL with an event that must not fire", "Recovered",
-         ("scheduler", "jobs", "release"), engine="mysql"),
+         ("scheduler", "jobs", "fence", "release"), states=("SwapDns",), engine="mysql"),
     Flow("restore, none, late writer", REWIND, "another instance than the planned one becomes the writer", "Recovered",
          ("writer",), request={"dns": []}, late_writer=True),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
@@ -111,7 +116,7 @@ FLOWS = [
          engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
     Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "UndoFenceRestored", "ReadRecordsBack", "KeepRestored")),
     Flow("cancelled", UNDO, "a recovery is cancelled while people are asked", "Undone", states=("KeepRestored",), cancelled=True),
-    Flow("undo that fails", UNDO, "the records can't be moved back", "NeedsOperator", states=("UndoFenceRestored", "ReadRecordsBack"),
+    Flow("undo that fails", UNDO, "the records can't be moved back", "NothingChanged", states=("UndoFenceRestored", "ReadRecordsBack"),
          leading={"UndoSwapDns": "fails"}),
     Flow("clean-up", CLEAN_UP, "the fenced source is past its time", "CleanedUp", states=invoking(CLEAN_UP)),
 ]  # fmt: skip
@@ -131,8 +136,12 @@ class Case:
         return f"{self.flow.name}/{self.state}/{self.fault}".replace(", ", "-").replace(" ", "-")
 
     def due(self):
-        """The end that the rules give it, and what it leaves beside the source."""
+        """The end that the rules give it, and what it leaves."""
         return due(self.flow, self.state, self.fault)
+
+    def next_step(self):
+        """What people are told to do then; an empty text if nothing."""
+        return next_step(self.flow, self.state, self.fault)
 
 
 def cases():
@@ -149,28 +158,34 @@ def uncovered():
 
 # ------------------------------------------------------------------------------------------------------------ the rules
 
+# What an end leaves. Clients have the source, unless it is fenced.
 NOTHING = "nothing"
 RESTORED = "the restored cluster"
-SOURCE = "the fenced source"
+SOURCE = "the fenced source"  # clients have the restored cluster
+BOTH = "both clusters, fenced"
 CLONE = "the safety clone"
+FENCED = "the safety clone, and the source fenced"
+EMPTIED = "the new cluster, without instances"
+SNAPSHOT = "a final snapshot"
 
 # What a flow leaves at its own end.
 LEAVES = {
     "restore, dns": SOURCE,
     "restore, none": RESTORED,
     "restore, none, late writer": RESTORED,
+    "restore, dns, resumed": SOURCE,
     "restore, dns, with events": SOURCE,
-    "restore, dns, rejected": NOTHING,
+    "restore, dns, rejected": SNAPSHOT,
     "restore, dns, moved back": RESTORED,
     "restore, dns, not moved": RESTORED,
-    "restore, dns, not moved back": RESTORED,
-    "restore, dns, to a person": RESTORED,
+    "restore, dns, not moved back": SOURCE,
+    "restore, dns, to a person": SOURCE,
     "in place": CLONE,
-    "in place, forward again": NOTHING,
+    "in place, forward again": SNAPSHOT,
     "undo": RESTORED,
-    "undo that fails": RESTORED,
+    "undo that fails": SOURCE,
     "cancelled": RESTORED,
-    "clean-up": NOTHING,
+    "clean-up": SNAPSHOT,
 }
 
 
@@ -183,9 +198,21 @@ def due(flow, state, fault):
     return rule.get((state, fault)) or rule.get(state) or rule[stage]
 
 
+def next_step(flow, state, fault):
+    """What people are told to do after the end of a case; an empty text if nothing."""
+    end, left = due(flow, state, fault)
+    of_flow = NEXT_OF_FLOW.get((flow.name, state, end)) or NEXT_OF_FLOW.get((flow.name, end))
+    return of_flow or NEXT.get((flow.machine, end, left), "")
+
+
 def stage_of(flow, state):
     stages = DECLARED[flow.machine]["stages"] if flow.machine == REWIND else {}
     return next((name for name, states in stages.items() if state in states), flow.machine)
+
+
+def without_answer(state, due):
+    """The rules of a function that does its work, though its answer never comes."""
+    return {(state, "answer lost"): due, (state, "outlives"): due}
 
 
 UNCHANGED = ("NothingChanged", NOTHING)
@@ -198,7 +225,7 @@ RULES = {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
         # RDS took it, and restores: that nobody heard of it is no reason to delete it.
-        ("StartRestore", "answer lost"): KEPT,
+        **without_answer("StartRestore", KEPT),
         # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
         **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify", "approval", "fence"), KEPT),
         ("SwapDns", "fails"): KEPT,
@@ -211,53 +238,117 @@ RULES = {
     "restore, none": {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
-        ("StartRestore", "answer lost"): KEPT,
+        **without_answer("StartRestore", KEPT),
         **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify"), KEPT),
         "finish": ("NeedsOperator", RESTORED),
     },
-    "restore, dns, with events": {**dict.fromkeys(("scheduler", "jobs"), KEPT), "release": RECOVERED},
+    # The cluster is the earlier recovery's until StartRestore has taken it over, and is kept all the same.
+    "restore, dns, resumed": dict.fromkeys(("plan", "restore", "scheduler", "instances", "jobs"), KEPT),
+    "restore, dns, with events": {
+        **dict.fromkeys(("scheduler", "jobs", "fence"), KEPT),
+        ("SwapDns", "fails"): KEPT,
+        **dict.fromkeys(("cutover", "release"), RECOVERED),
+    },
     "restore, none, late writer": {"writer": ("Recovered", RESTORED)},
     "restore, dns, rejected": {
         "rejection undo": KEPT,
-        **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
+        ("UndoAddInstances", "fails"): ("NeedsOperator", RESTORED),
+        **without_answer("UndoAddInstances", ("NeedsOperator", EMPTIED)),
+        ("UndoStartRestore", "fails"): ("NeedsOperator", EMPTIED),
+        "restore undo": ("NeedsOperator", SNAPSHOT),
         # A parameter group that is left over harms nobody.
-        "jobs undo": UNCHANGED,
+        "jobs undo": ("NothingChanged", SNAPSHOT),
     },
     "restore, dns, moved back": {
-        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        # Traffic stays where it is, on the restored cluster, which is opened again.
+        **dict.fromkeys(("FenceRestored", "UndoSwapDns"), ("NeedsOperator", SOURCE)),
         # They are back, as the zone says, so nobody opens the cluster that they led to.
-        **dict.fromkeys((("UndoSwapDns", "answer lost"), ("UndoSwapDns", "outlives")), ("RolledBack", RESTORED)),
+        **without_answer("UndoSwapDns", ("RolledBack", RESTORED)),
+        "UndoFenceSource": ("NeedsOperator", BOTH),
+        **without_answer("UndoFenceSource", ("NeedsOperator", RESTORED)),
         # A tag that can't be set changes no end: people are told that nothing deletes the cluster by itself.
         "keep undo": ("RolledBack", RESTORED),
     },
     "restore, dns, not moved": {
-        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        "ReadRecords": ("NeedsOperator", SOURCE),
+        "UndoFenceSource": ("NeedsOperator", BOTH),
+        **without_answer("UndoFenceSource", ("NeedsOperator", RESTORED)),
         # It stays fenced, and people are told so.
         **dict.fromkeys(("ReadRecordsAgain", "OpenRestored"), KEPT),
         "keep undo": KEPT,
     },
-    "restore, dns, not moved back": {"cutover undo": ("NeedsOperator", RESTORED)},
-    "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},
+    "restore, dns, not moved back": {"cutover undo": ("NeedsOperator", SOURCE)},
+    "restore, dns, to a person": {"cutover undo": ("NeedsOperator", SOURCE)},
     "in place": {
-        **dict.fromkeys(("plan", "approval", "fence", "restore", "instances", "backtrack", "verify"), UNCHANGED),
-        "LiftFence": ("NeedsOperator", CLONE),
+        **dict.fromkeys(("plan", "approval", "fence"), UNCHANGED),
+        # The clone was usable, so it goes into a final snapshot.
+        **dict.fromkeys(("restore", "instances", "backtrack", "verify"), ("NothingChanged", SNAPSHOT)),
+        ("CloneSource", "fails"): UNCHANGED,
+        "LiftFence": ("NeedsOperator", FENCED),
+        **without_answer("LiftFence", ("NeedsOperator", CLONE)),
         "finish": ("NeedsOperator", CLONE),
     },
     "in place, forward again": {
-        "backtrack undo": ("NeedsOperator", CLONE),
-        "fence undo": ("NeedsOperator", CLONE),
-        **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the safety clone")),
+        "backtrack undo": ("NeedsOperator", FENCED),
+        "fence undo": ("NeedsOperator", FENCED),
+        **without_answer("UndoFenceSource", ("NeedsOperator", CLONE)),
+        ("UndoAddInstances", "fails"): ("NeedsOperator", CLONE),
+        **without_answer("UndoAddInstances", ("NeedsOperator", EMPTIED)),
+        ("UndoStartRestore", "fails"): ("NeedsOperator", EMPTIED),
+        "restore undo": ("NeedsOperator", SNAPSHOT),
     },
     "undo": {
-        UNDO: ("NeedsOperator", RESTORED),
-        **dict.fromkeys(("ReadRecords", "FenceRestored"), ("NothingChanged", SOURCE)),
+        **dict.fromkeys(("ReadRecords", "FenceRestored", "UndoSwapDns"), ("NothingChanged", SOURCE)),
+        **without_answer("UndoSwapDns", ("Undone", RESTORED)),
+        "UndoFenceSource": ("NeedsOperator", BOTH),
+        **without_answer("UndoFenceSource", ("NeedsOperator", RESTORED)),
         # Its tags mean nothing on a source that has its traffic.
         "UndoFinish": ("Undone", RESTORED),
-        ("UndoSwapDns", "fails"): ("NeedsOperator", SOURCE),
-        **dict.fromkeys((("UndoSwapDns", "answer lost"), ("UndoSwapDns", "outlives")), ("Undone", RESTORED)),
     },
-    "undo that fails": {UNDO: ("NeedsOperator", RESTORED)},
+    "undo that fails": {
+        # Where the records lead is not known.
+        "ReadRecordsBack": ("NeedsOperator", SOURCE),
+        "UndoFenceRestored": ("NeedsOperator", BOTH),
+        **without_answer("UndoFenceRestored", ("NeedsOperator", SOURCE)),
+    },
     # It bears a time since it was restored.
     "cancelled": {UNDO: ("Undone", RESTORED)},
-    "clean-up": {CLEAN_UP: ("NotCleanedUp", SOURCE)},
+    "clean-up": {
+        CLEAN_UP: ("NotCleanedUp", SOURCE),
+        # It is deleted all the same, into its snapshot.
+        **without_answer("CleanUp", ("NotCleanedUp", SNAPSHOT)),
+    },
+}
+
+# The next steps: what `make faults` does after an end, before anything is mended by hand, and its own end.
+RESUME = "resume"
+TAKE_BACK = "undo"
+CLEAN_AGAIN = "clean-up"
+ADMIT = "admit clients by the command in the cause"
+FORWARD = "return the cluster to its state before the rewind by the calls of the runbook"
+DELETE = "delete what is left"
+ENDS = {RESUME: "Recovered", TAKE_BACK: "Undone", CLEAN_AGAIN: "CleanedUp"}
+
+# By machine, end and what is left.
+NEXT = {
+    (REWIND, "NothingChanged", RESTORED): RESUME,
+    # The runbook lifts its fence first.
+    (REWIND, "RolledBack", RESTORED): RESUME,
+    (REWIND, "Recovered", SOURCE): TAKE_BACK,
+    **dict.fromkeys([(REWIND, "NeedsOperator", left) for left in (SOURCE, RESTORED, BOTH)], TAKE_BACK),
+    **dict.fromkeys([(REWIND, "NeedsOperator", left) for left in (EMPTIED, SNAPSHOT)], DELETE),
+    **dict.fromkeys([(UNDO, end, left) for end in ("NothingChanged", "NeedsOperator") for left in (SOURCE, RESTORED, BOTH)], TAKE_BACK),
+    **dict.fromkeys([(CLEAN_UP, "NotCleanedUp", left) for left in (SOURCE, SNAPSHOT)], CLEAN_AGAIN),
+}
+
+# Where a flow has others, for one state or for all: by its end.
+NEXT_OF_FLOW = {
+    # Its report is missing, and a resume writes it.
+    ("restore, none", "NeedsOperator"): RESUME,
+    ("restore, dns, rejected", "UndoAddInstances", "NeedsOperator"): DELETE,
+    ("in place", "LiftFence", "NeedsOperator"): ADMIT,
+    **dict.fromkeys([("in place, forward again", state, "NeedsOperator") for state in ("UndoStartBacktrack", "AwaitForward", "VerifyForward")], FORWARD),
+    ("in place, forward again", "UndoFenceSource", "NeedsOperator"): ADMIT,
+    ("in place, forward again", "NeedsOperator"): DELETE,
+    ("cancelled", "Undone"): RESUME,
 }

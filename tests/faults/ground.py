@@ -224,13 +224,34 @@ class Ground:
         names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
         return [name for name in names if f"{self.name}-r" in name]
 
+    def snapshots(self):
+        """The final snapshots of this cluster and of those that were made of it."""
+        pages = self.stack.rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+        found = [(one["DBClusterIdentifier"], one["DBClusterSnapshotIdentifier"]) for page in pages for one in page["DBClusterSnapshots"]]
+        return sorted(name for cluster, name in found if cluster in (self.name, f"{self.name}-r"))
+
+    def remove_snapshots(self):
+        for name in self.snapshots():
+            self.stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+
+    def who_gets_in(self):
+        """The logins of the applications that get in by the cluster's own endpoint."""
+        found = []
+        for application in self.applications:
+            try:
+                self.cluster.connect("shop", application.user, application.password, self.endpoint).close()
+                found.append(application.user)
+            except (self.engine.error, OSError):
+                pass
+        return found
+
     def leases(self):
         """The leases that are held: an undo takes that of the restored cluster too."""
         items = [self.stack.item(f"lease#{name}") for name in [self.name, f"{self.name}-r"]]
         return [item for item in items if item]
 
-    def differences(self):
-        """In what the source is not as it was at first, in sentences."""
+    def differences(self, *but):
+        """In what the source is not as it was at first, in sentences; `but` the "tags" or the "leases"."""
         found = []
         if self.stack.records().get(self.record, ("none",))[0] != self.endpoint:
             found.append(f"the record is {self.stack.records().get(self.record)}")
@@ -238,10 +259,15 @@ class Ground:
             found.append(f"its security groups are {self.cluster.groups}")
         elif (now := self.cluster.logins()) != self.logins:
             found.append(f"its logins are {[what for what in now if now[what] != self.logins[what]]} different")
-        if self.cluster.describe()["TagList"] != self.tags:
+        if "tags" not in but and self.cluster.describe()["TagList"] != self.tags:
             found.append(f"its tags are {self.cluster.describe()['TagList']}")
-        found += [f"{lease['id']} is held by {lease['recoveryId']}" for lease in self.leases()]
+        if "leases" not in but:
+            found += [f"{lease['id']} is held by {lease['recoveryId']}" for lease in self.leases()]
         return found
+
+    def release_leases(self):
+        for lease in self.leases():
+            self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key={"id": {"S": lease["id"]}})
 
     def open_source(self):
         """What a person does who wants the source back, however a recovery left it."""
@@ -268,9 +294,9 @@ class Ground:
             self.stack.rds.remove_tags_from_resource(
                 ResourceName=self.cluster.describe()["DBClusterArn"], TagKeys=sorted(tags)
             )
-        for lease in self.leases():
-            self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key={"id": {"S": lease["id"]}})
+        self.release_leases()
         self.remove_others()
+        self.remove_snapshots()
         self.restored_password = None
         problems = self.differences()
         assert not problems, f"a person could not put {self.name} in order: {problems}"
@@ -296,5 +322,6 @@ class Ground:
         for application in self.applications:
             application.ended = True
         self.remove_others()
+        self.remove_snapshots()
         self.cluster.drop_record()
         remove(self.stack, self.name)

@@ -1,6 +1,6 @@
 """Draws at random from everything that the fault tests have, and runs one after the other on the same clusters, for a time: what only
-shows after many recoveries of one cluster, and for writers whose connections survive them all. Drawn are cells of the matrix, faults of
-RDS beside them, and the tests of test_control_plane.py. Prints what repeats a failure.
+shows after many recoveries of one cluster, and for writers whose connections survive them all. Drawn are cells of the matrix with the
+moment of each fault, faults of RDS beside them, the tests of test_control_plane.py, and rounds of test_cutovers.py. Prints what repeats a failure.
 
     .local/tools/tests/bin/python tests/faults/soak.py --seconds 600 --seed 1 [--from 17]
 
@@ -23,8 +23,9 @@ from stack import ROOT, Stack  # noqa: E402
 
 import flows  # noqa: E402
 import test_control_plane  # noqa: E402
+import test_cutovers  # noqa: E402
 from cases import Failed, Run, plan  # noqa: E402
-from ground import PREFIX, Ground  # noqa: E402
+from ground import PREFIX, Application, Ground, Pool  # noqa: E402
 
 
 # Of RDS, where nothing is done before: no end is another for them.
@@ -50,12 +51,12 @@ def main() -> None:
 class Scenario:
     """A test of test_control_plane.py, with one set of its parameters."""
 
-    kind = test_control_plane.POSTGRES
+    kind = (*test_control_plane.POSTGRES, Application)
 
     def __init__(self, name, test):
         self.id, self.test = name, test
 
-    def run(self, ground, _):
+    def run(self, ground, *_):
         """Runs it, and puts the ground in order; answers what the test said."""
         self.test(ground)
         if not ground.is_gone:
@@ -67,15 +68,26 @@ class Cell:
     """A cell of the matrix."""
 
     def __init__(self, case):
-        self.id, self.case, self.kind = case.id, case, case.flow.kind
+        self.id, self.case, self.kind = case.id, case, (*case.flow.kind, Application)
 
-    def run(self, ground, number):
+    def run(self, ground, number, seed):
         """Runs it, and what comes after it; answers its end."""
-        run = Run(ground, self.case, number)
+        run = Run(ground, self.case, number, f"{seed}/{self.id}")
         end = run.run()
         if problems := run.after():
             raise Failed("; ".join(problems))
         return end
+
+
+class Round:
+    """Traffic that moves there and back under an application with pools of connections."""
+
+    def __init__(self, engine):
+        self.id, self.kind = f"cutovers with pools, {engine}", (engine, False, False, Pool)
+
+    def run(self, ground, number, _):
+        """Runs it, and puts the ground in order; answers how often traffic moved."""
+        return f"{test_cutovers.there_and_back(ground, f'{ground.name}-{number}')} cutovers"
 
 
 def scenarios():
@@ -93,11 +105,12 @@ class Soak:
     def __init__(self, stack, seed, seconds):
         self.stack, self.seed, self.seconds, self.draw = stack, seed, seconds, random.Random(seed)
         self.grounds, self.made, self.rows = {}, itertools.count(1), 0
-        self.kinds = [[Cell(case) for case in flows.cases()], list(scenarios())]
+        rounds = [Round(engine) for engine in dict.fromkeys(engine for engine, _ in test_cutovers.GROUNDS)]
+        self.kinds = [[Cell(case) for case in flows.cases()], list(scenarios()), rounds]
 
     def drawn(self):
-        """What comes next, and the fault of RDS beside it: a cell four times of five."""
-        one = self.draw.choice(self.draw.choices(self.kinds, weights=[4, 1])[0])
+        """What comes next, and the fault of RDS beside it: a cell eight times of eleven."""
+        one = self.draw.choice(self.draw.choices(self.kinds, weights=[8, 2, 1])[0])
         beside = self.draw.choice(BESIDE)
         return one, beside if isinstance(one, Cell) else None
 
@@ -134,7 +147,9 @@ class Soak:
         before = len(ground.acknowledged())
         if beside:
             plan(self.stack, action=beside[0], fails=beside[1], mentions=ground.name, times=2)
-        end = one.run(ground, number)
+        end = one.run(ground, number, f"{self.seed}/{number}")
+        # One that it did not come to would meet the next one, which could not be repeated alone.
+        plan(self.stack, forget=ground.name)
         self.rows += len(ground.acknowledged()) - before
         return end
 

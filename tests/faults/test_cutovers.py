@@ -22,22 +22,26 @@ def ground(stack, request):
     one.abandon()  # where the test did not close it
 
 
+def there_and_back(ground, name):
+    """Moves traffic to a restored cluster and back, and puts the ground in order; answers how often it moved."""
+    restored = f"{ground.name}-r"
+    _, ended = recover(ground, name, None)
+    assert ended["status"] == "SUCCEEDED", f"recovery {name} ended with {ended.get('error')}: {ended.get('cause')}"
+    ground.wait_for_rows()
+    ended = undo(ground.stack, name)
+    assert ended["status"] == "SUCCEEDED", f"the undo of {name} ended with {ended.get('error')}: {ended.get('cause')}"
+    ground.wait_for_rows()
+    on_restored = len(ground.acknowledged() - ground.settled - ground.rows(ground.cluster))
+    assert on_restored, f"no row of {name} was acknowledged by the restored cluster"
+    assert ground.unexplained([restored]) == "", f"acknowledged rows of {name}"
+    ground.put_in_order()
+    return 2
+
+
 @pytest.mark.parametrize("ground", GROUNDS, indirect=True, ids=lambda given: f"{given[0]}-{given[1]}")
-def test_no_acknowledged_row_is_missing_after_many_cutovers(stack, ground, request, record_property):
-    restored, moved = f"{ground.name}-r", 0
-    for number in range(1, request.config.option.cutovers // len(GROUNDS) // 2 + 1):
-        name = f"{ground.name}-{number}"
-        run, ended = recover(ground, name, None)
-        assert ended["status"] == "SUCCEEDED", f"recovery {number} ended with {ended.get('error')}: {ended.get('cause')}"
-        ground.wait_for_rows()
-        ended = undo(stack, name)
-        assert ended["status"] == "SUCCEEDED", f"undo {number} ended with {ended.get('error')}: {ended.get('cause')}"
-        ground.wait_for_rows()
-        on_restored = len(ground.acknowledged() - ground.settled - ground.rows(ground.cluster))
-        assert on_restored, f"no row of round {number} was acknowledged by the restored cluster"
-        assert ground.unexplained([restored]) == "", f"acknowledged rows of round {number}"
-        moved += 2
-        ground.put_in_order()
+def test_no_acknowledged_row_is_missing_after_many_cutovers(ground, request, record_property):
+    rounds = request.config.option.cutovers // len(GROUNDS) // 2
+    moved = sum(there_and_back(ground, f"{ground.name}-{number}") for number in range(1, rounds + 1))
     record_property("case", request.node.callspec.id)
     record_property(RESULT, f"{moved} cutovers, {len(ground.acknowledged())} acknowledged rows")
     ground.close()

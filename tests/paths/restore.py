@@ -399,7 +399,7 @@ def scenarios():
             "traffic went back and the tag cannot be set",
             up_to("ConfirmCutover") + MOVE_BACK + KEEP + ROLLED_BACK,
             "RecordChanged",
-            ["because an earlier one could not be set: no luck [RewindFailed in KeepRestored]"],
+            ["because an earlier one could not be set: no luck [RewindFailed in KeepRestored]", "lift its fence as docs/runbook.md says for RolledBack, and rewind resume "],
             script=ELSEWHERE | {"KeepRestored": always("RewindFailed", "no luck")},
         ),
         Scenario(

@@ -259,7 +259,7 @@ def refused():
         "a zone that cannot be read ends it before anything is fenced",
         up_to("ReadRecords", SUCCESS) + RELEASED,
         "RewindFailed",
-        ["it is so [RewindFailed in ReadRecords]"],
+        ["it is so [RewindFailed in ReadRecords]; nothing was changed: cluster-of-undo--", "left them; next step: mend what the first sentence names, then undo it again"],
         script={"ReadRecords": always("RewindFailed")},
         calls=NO_CALLS | {"ReadRecords": 1},
     )
@@ -489,10 +489,11 @@ def moved(recovery):
 class Stopped(Scenario):
     """An undo of a recovery that really runs, or was really stopped, and how far its record says it had come."""
 
-    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, ended=False, recorded, **more):
+    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, ended=False, recorded, told=(), **more):
         super().__init__(f"undo: {name}", path, *rest, request={}, machine=UNDO, recorded=recorded, **more)
         self.runs, self.state, self.noted, self.fenced, self.sent = runs, state, noted, fenced, sent
         self.cancel, self.ended = cancel, ended
+        self.told = told  # by the record
 
 
 def stopped():
@@ -615,6 +616,12 @@ def native_of_stopped():
         calls=nothing | {"UndoFenceSource": 1, "KeepRestored": 1}, recorded="NothingChanged",
     )  # fmt: skip
     yield Stopped(
+        "KeepRestored fails: it is ended all the same, and people are told how to go on",
+        [*READ, *OVER_BY_NOW, *CANCELLED],
+        state="AwaitingApproval", script={"KeepRestored": always("RewindFailed")}, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
+        told=["if there is one, is kept with its instances until the time in its tag", "rewind resume undo--"],
+    )  # fmt: skip
+    yield Stopped(
         "RecordCancelled throws: it is ended all the same",
         [*READ, *OVER_BY_NOW, *CANCELLED],
         mocked={"RecordCancelled": broken}, state="AwaitingApproval", calls=nothing | {"KeepRestored": 1}, recorded="AwaitingApproval",
@@ -675,6 +682,7 @@ def run_stopped(deployment, scenario):
         *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
         *problems_of_left(recovery, [left, of_restored]),
         *([f"the table says {kept['state']['S']}, expected {scenario.recorded}"] if kept["state"]["S"] != scenario.recorded else []),
+        *(f"the record does not tell {said!r}: {kept.get('cause')}" for said in scenario.told if said not in kept.get("cause", {"S": ""})["S"]),
         *(f"{attribute} is still in the record" for attribute in expected if attribute in kept),
         *(["the watch over the fence goes on"] if is_recorded and "fenceWatchEndedAt" not in kept else []),
     ]

@@ -146,6 +146,11 @@ impl Faults {
         self.planned().calls.push(CallFault { action, mentions, kind, left: times });
     }
 
+    /// Forgets the calls that were to fail, and have not, whose parameters had to contain `mentions`.
+    pub fn forget_calls(&self, mentions: &str) {
+        self.planned().calls.retain(|fault| fault.mentions != mentions);
+    }
+
     /// Throttles calls beyond so many a second; `None`: none.
     pub fn plan_rate(&self, calls: Option<f64>) {
         self.planned().rate = calls.map(|calls| Rate { calls, left: calls, at: Instant::now() });
@@ -189,6 +194,18 @@ mod tests {
             assert_eq!(code("CreateDBInstance", "DBClusterIdentifier=shop-r"), Err("InstanceQuotaExceeded"));
         }
         assert_eq!(code("CreateDBInstance", "DBClusterIdentifier=shop-r"), Ok(None));
+    }
+
+    #[test]
+    fn calls_that_were_to_fail_and_have_not_are_forgotten() {
+        let faults = Faults::default();
+        faults.plan_calls("Create", "shop", CallFaultKind::Quota, 2);
+        faults.plan_calls("Create", "bank", CallFaultKind::Quota, 1);
+        let fails = |form| faults.of_call("CreateDBInstance", form).is_err();
+        assert!(fails("DBClusterIdentifier=shop"));
+        faults.forget_calls("shop");
+        assert!(!fails("DBClusterIdentifier=shop"));
+        assert!(fails("DBClusterIdentifier=bank"));
     }
 
     #[test]

@@ -78,6 +78,8 @@ fn plan_fault(control_plane: &ControlPlane, query: &HashMap<String, String>) -> 
     } else if let Some(rate) = get("rate") {
         let calls = if rate == "off" { None } else { Some(rate.parse().map_err(|_| unknown())?) };
         faults.plan_rate(calls);
+    } else if let Some(mentions) = get("forget") {
+        faults.forget_calls(mentions);
     } else if let (Some(action), Some(kind)) = (get("action"), get("fails")) {
         let kind = CallFaultKind::parse(kind).ok_or_else(unknown)?;
         let times = get("times").unwrap_or("1").parse().map_err(|_| unknown())?;
@@ -89,7 +91,7 @@ fn plan_fault(control_plane: &ControlPlane, query: &HashMap<String, String>) -> 
 }
 
 const KNOWN_FAULTS: &str = "backtrack=<cluster>, restore=<new cluster>&seconds=<n>, instance=<instance>&certificate=<identifier>, \
-    rate=<calls a second>|off, or \
+    rate=<calls a second>|off, forget=<text>, or \
     action=<prefix>&fails=throttle|unavailable|internal|quota|capacity|cut&mentions=<text>&times=<n>";
 
 /// True for a call of a function: the credentials of a session begin so, and those of the account's user do not.

@@ -12,8 +12,9 @@ use crate::state::{State, of_recovery, text};
 const KEPT: &str = "($type($inUse) = 'string' ? '; it is not deleted, though it was rejected: ' & $inUse : '') & ($type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : $exists($keepFailure.Error) ? \
                     '; the restored cluster ' & $plan.newCluster & ($failure.state in ['StartRestore', 'AwaitRewind'] ? ', if there is one,' : '') & \
                     ' is kept with its instances until the time in its tag \
-                    aurora-rewind:keep-until, because an earlier one could not be set: ' & $read($keepFailure) & '; next step: rewind resume ' & \
-                    $recovery.id & ' goes on with it' : '')";
+                    aurora-rewind:keep-until, because an earlier one could not be set: ' & $read($keepFailure) & '; next step: ' & \
+                    ($type($restoredFence) = 'object' ? 'when no client can be led to it any more, lift its fence as docs/runbook.md says for RolledBack, and ' : '') & \
+                    'rewind resume ' & $recovery.id & ' goes on with it' : '')";
 
 /// The cluster of the recovery, as an expression. A request that was refused may hold any text in its place, which people would read in chat
 /// and in pages, and shells complete.
