@@ -29,6 +29,7 @@ UNDONE_AFTER = {
     "CloneSource": OVER + UNDO_CLONE,
     "AwaitSafetyClone": PUT_BACK + UNDO_CLONE,
     **dict.fromkeys(steps("instances"), PUT_BACK + UNDO_CLONE),
+    "AddInstances": OVER + PUT_BACK + UNDO_CLONE,
     "InspectFence": UNDO_CLONE,
     "StartBacktrack": OVER + UNDO_ALL,
     "AwaitRewind": PUT_BACK + UNDO_ALL,

@@ -171,7 +171,7 @@ def problems_of_values(deployment, scenario, recovery, ended):
     ]:
         if VALUE in text:
             yield f"a value that a check found is in {what}"
-        if isinstance(scenario.request, dict) and scenario.request.get("cluster") == FORGED and what != "a call of putItem" and any(word in text for word in ["channel", "touch"]):
+        if isinstance(scenario.request, dict) and scenario.request.get("cluster") == FORGED and what not in ("a call of putItem", "a call of deleteItem") and any(word in text for word in ["channel", "touch"]):
             yield f"what stands in place of a cluster is in {what}"
 
 

@@ -18,6 +18,7 @@ UNDONE_AFTER = {
     "StartRestore": OVER + DELETED,
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
+    "AddInstances": OVER + KEPT,
     "FenceSource": OVER + UNDO_FENCE + KEEP,
     "SwapDns": [*OVER, *NEVER_SENT, *UNDO_FENCE, *KEEP],
 }
