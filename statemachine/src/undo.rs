@@ -707,7 +707,11 @@ fn states() -> Vec<State> {
     states.extend(failed_function::states(&ways, "UndoFenceRestored"));
     states.extend(records_back::states("UndoFenceRestored", |read| {
         // What failed is told as it is: the move back.
-        read.keep_as("recordsNow", "$states.result.Payload.records").catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
+        read.keep_as(
+            "recordsNow",
+            "$exists($states.result.Payload.records) ? $states.result.Payload.records : 'unread'",
+        )
+        .catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
     }));
     states
 }

@@ -75,20 +75,30 @@ mod tests {
     use serde_json::json;
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Answers each connection with the next status; returns the number of connections at the end.
-    fn slack(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<usize>) {
+    /// Answers each connection with the next status, and counts them.
+    fn slack(statuses: &'static [&'static str]) -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let answering = std::thread::spawn(move || {
-            for status in statuses {
-                let (mut stream, _) = listener.accept().unwrap();
-                let _ = stream.read(&mut [0; 4096]).unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let number = counted.fetch_add(1, Ordering::SeqCst);
+                // To its end: a connection that is closed with something unread is reset, and the answer lost.
+                let (mut request, mut more) = (Vec::new(), [0; 4096]);
+                while !request.ends_with(b"}") {
+                    let read = stream.read(&mut more).unwrap();
+                    request.extend_from_slice(&more[..read]);
+                }
+                let status = statuses.get(number).unwrap_or(&"500 Error");
                 write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
             }
-            statuses.len()
         });
-        (url, answering)
+        (url, count)
     }
 
     #[tokio::test]
@@ -98,11 +108,11 @@ mod tests {
             (&["500 Error", "500 Error", "500 Error"], false),
             (&["404 Not Found"], false),
         ] {
-            let (url, answering) = slack(statuses);
+            let (url, count) = slack(statuses);
             let client = HttpsClient::new(ManualClock::at("2026-11-23T10:40:00Z"));
             let sent = client.send(&url, &json!({"text": "x"})).await;
             assert_eq!(sent.is_ok(), taken, "{statuses:?}: {sent:?}");
-            assert_eq!(answering.join().unwrap(), statuses.len());
+            assert_eq!(count.load(Ordering::SeqCst), statuses.len());
         }
     }
 }
