@@ -198,7 +198,8 @@ async fn a_reader_over_the_quota_is_a_difference_with_the_command_that_adds_it()
     assert!(
         reader.todo.ends_with(
             "run `aws rds create-db-instance --db-instance-identifier orders-r-2 --db-cluster-identifier orders-r --engine \
-             aurora-postgresql --db-instance-class db.r6g.large --promotion-tier 5`"
+             aurora-postgresql --db-instance-class db.r6g.large --promotion-tier 5 --tags \
+             Key=aurora-rewind:recovery,Value=operation-001`"
         ),
         "{reader:?}"
     );
@@ -301,6 +302,8 @@ async fn a_writer_that_came_to_nothing_is_told_and_made_anew_when_it_is_gone() {
     let changes = rds.changes().len();
     let error = step(&rds).run(input()).await.unwrap_err();
     assert_eq!((error.name, rds.changes().len()), (ErrorName::RewindFailed, changes));
+    // Without it a resume would take the instance for one that somebody needs.
+    assert!(text.contains("--tags Key=aurora-rewind:recovery,Value=operation-001` with it, then resume"), "{text}");
     assert!(error.to_string().contains("delete-db-instance --db-instance-identifier orders-r-1"), "{error}");
     // Its name is free only when the deletion has ended, so the step is repeated.
     rds.edit_instances("orders-r", |instance| instance.status = "deleting".to_owned());
