@@ -13,7 +13,7 @@ from recovery import (
     BACK, CONCLUDE, CONCLUDE_WITHOUT_LEASE, IN_PLACE, IN_PLACE_APPROVED, NEEDS_OPERATOR, NO_FORWARD, REFUSE,
     UNDO_CLONE, moment, seconds, up_to,
 )  # fmt: skip
-from stages import ASK, FORWARD, PUT_BACK, START
+from stages import ASK, FENCE, FORWARD, PUT_BACK, START
 from shop import difference, everything
 from subscriber import Subscriber
 from writers import Writers
@@ -159,6 +159,22 @@ def test_failed_backtrack_lifts_the_fence_and_changes_nothing(stack):
     run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the safety clone")
     before.is_restored()
     assert [backtrack["Status"].lower() for backtrack in backtracks(cluster)] == ["failed"], "the backtracks"
+
+
+def test_safety_clone_that_comes_to_nothing_leaves_nothing(stack):
+    cluster = create_shop_with_backtrack(stack, "place-no-clone")
+    cluster.settle()
+    target, new = cluster.mistake("DELETE FROM orders"), f"{cluster.name}-r"
+    before = Baseline(cluster)
+    status, _ = stack.own(f"/_local/faults?restore={new}&seconds=2")
+    assert status == 204, "the answer to a fault that was asked for"
+    run = rewind_in_place(cluster, iso(target))
+    path = START + ["IsApprovalNeeded"] + FENCE + ["CloneSource", "AwaitRewind"] + PUT_BACK + UNDO_CLONE + CONCLUDE
+    run.failed(path, "RewindFailed", new, "undone:")
+    before.is_restored()
+    assert (backtracks(cluster), stack.describe(new)) == ([], None), "backtracks, and the safety clone"
+    # The failure was one of that clone.
+    rewind_in_place(cluster, iso(target)).recovered(IN_PLACE)
 
 
 def next_one_fails(cluster):

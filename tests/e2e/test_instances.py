@@ -1,13 +1,15 @@
 """Instances that can't be had: readers over the quota or that come to nothing, a writer for which its zone or its class has no
 capacity, and another writer than the planned one. None of them ends a recovery, and each is told with what to do."""
 
+import re
 import urllib.parse
 
-from checks import contains
+from checks import contains, wait_until
 from cluster import Cluster, iso
 from recovery import WITHOUT_RECORDS, Recovery
 from shop import fill
-from stages import DONE, INSTANCES, START, stage
+from stages import DONE, INSTANCES, REWIND, START, stage
+from test_resume import READ
 
 CHECK = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
 FAILED_OVER = [
@@ -87,6 +89,41 @@ def test_writer_is_made_in_another_zone_and_then_of_another_class(stack):
     other = told[f"class of {writers[0]}"]
     assert other["source"] == scarce, "the class of the source"
     contains(other["todo"], f"aws rds modify-db-instance --db-instance-identifier {writers[0]} --db-instance-class {scarce}")
+
+
+def test_writer_that_a_person_makes_as_told_is_taken_over_by_a_resume(stack):
+    region, scarce = stack.env["AWS_REGION"], "db.x2g.4xlarge"
+    cluster, target = mistaken(stack, "e2e-by-hand", {"DBInstanceClass": scarce})
+    zones, new = [f"{region}{letter}" for letter in "abc"], f"{cluster.name}-r"
+    for zone in zones:
+        limit(stack, **{"class": scarce}, zone=zone, capacity="none")
+    stack.on_success(lambda: [limit(stack, **{"class": scarce}, zone=zone, capacity="some") for zone in zones])
+    earlier = Recovery.of(cluster, target, checks=[CHECK], approval="none")
+    ended = earlier.wait()
+    assert (ended["status"], ended.get("error")) == ("FAILED", "RewindFailed"), f"how it ended: {ended}"
+    contains(ended["cause"], f"rewind resume {earlier.id}", f"{new} has no writer")
+    kept = stack.describe(new)
+    assert stack.instances(new) == [], "instances before a person makes one"
+
+    # The command as it is told, with a class that there is: by the person's own client.
+    (told,) = re.findall(r"`aws rds create-db-instance ([^`]+)`", ended["cause"])
+    asked = dict(re.findall(r"--([a-z-]+) (\S+)", told))
+    assert (asked["db-instance-identifier"], asked["db-instance-class"]) == (f"{new}-1", scarce), f"the command {told}"
+    stack.rds.create_db_instance(
+        DBInstanceIdentifier=asked["db-instance-identifier"],
+        DBClusterIdentifier=asked["db-cluster-identifier"],
+        Engine=asked["engine"],
+        DBInstanceClass="db.r6g.large",
+        PromotionTier=int(asked["promotion-tier"]),
+        Tags=[dict(pair.split("=", 1) for pair in asked["tags"].split(","))],
+    )
+    wait_until(lambda: stack.instances(new)[0]["DBInstanceStatus"] == "available", "the instance that a person made")
+    run = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id})
+    run.recovered([*READ, "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", "ReleaseResumedLease", *REWIND, *DONE])
+    made, writers = members(stack, new)
+    assert (writers, made[f"{new}-1"][0]) == ([f"{new}-1"], "db.r6g.large"), "the writer"
+    assert stack.describe(new)["DbClusterResourceId"] == kept["DbClusterResourceId"], "the cluster was restored once more"
+    assert cluster.derived(new).value("SELECT count(*) FROM orders") == 4000, "orders on the restored cluster"
 
 
 def test_planned_writer_becomes_the_writer_though_another_instance_was_first(stack):

@@ -196,3 +196,33 @@ def test_a_warning_is_a_part_of_what_people_approve(stack):
     assert pending["hash"], "the hash"
     run.decide("approved")
     run.recovered(APPROVED)
+
+
+@pytest.mark.alone  # no other test can be recovered on Aurora MySQL meanwhile
+def test_account_without_room_for_a_parameter_group_is_told_where_the_restored_cluster_needs_one(stack):
+    mysql = Cluster.create(stack, "e2e-preflight-groups-my", engine=MYSQL)
+    postgres = Cluster.create(stack, "e2e-preflight-groups-pg")
+    for cluster in (mysql, postgres):
+        fill(cluster)
+        cluster.settle()
+    rds, made = stack.rds, []
+    try:
+        while len(made) < 1000:
+            name = f"e2e-full-{len(made)}"
+            rds.create_db_cluster_parameter_group(
+                DBClusterParameterGroupName=name, DBParameterGroupFamily="aurora-mysql8.0", Description="e2e"
+            )
+            made.append(name)
+    except rds.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "DBParameterGroupQuotaExceeded", error
+    try:
+        find(dry_run(stack, mysql), "quota", "blocking", "cluster parameter groups are in use: 0 are left", "Service Quotas")
+        run = Recovery(stack, {"cluster": mysql.name, "to": "1s ago", "newCluster": f"{mysql.name}-r"})
+        run.failed(BLOCKED, "InvalidRequest", "[quota]", "cluster parameter groups", "nothing was changed")
+        nothing_was_made(stack, mysql)
+        # No job of it would act by itself.
+        assert "quota" not in [finding["code"] for finding in dry_run(stack, postgres)], "a finding of PostgreSQL"
+    finally:
+        for name in made:
+            rds.delete_db_cluster_parameter_group(DBClusterParameterGroupName=name)
+    assert "quota" not in [finding["code"] for finding in dry_run(stack, mysql)], "a finding in an account with room"

@@ -45,6 +45,7 @@ def cases(stack):
         ("checks", [{**BARE, "atLeast": "many"}], ['`checks[0].atLeast` is "many"', "write a number"]),
         ("dns", [{"name": record}], ["`dns[0].hostedZoneId` is missing", "it is needed"]),
         ("dns", named("db"), ['`dns[0].name` is "db"', "db.example.com"]),
+        ("dns", named("*.e2e-input.example.com"), ['`dns[0].name` is "*.e2e-input', "a wildcard is not moved", "make a CNAME"]),
         ("dns", named(record, endpoint="both"), ['`dns[0].endpoint` is "both"', "writer or reader"]),
         ("dns", named("nobody.example.com"), ["there is no record nobody.example.com", "name a record that is there"]),
         ("dns", named("elsewhere.e2e-input.example.com"), ["points at", f"not at {SEEDED}", "records that point at"]),

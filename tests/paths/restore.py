@@ -697,7 +697,12 @@ def scenarios():
             "finish fails: nothing is undone",
             up_to("Finish") + NEEDS_OPERATOR,
             "Unavailable",
-            ["traffic is on the restored cluster", "nothing was undone"],
+            [
+                "traffic is on the restored cluster",
+                "nothing was undone",
+                f"cluster:{NEW} --tag-keys aurora-rewind:keep-until",
+                f"aws rds modify-db-cluster --db-cluster-identifier {NEW} --deletion-protection",
+            ],
             script={"Finish": always("Unavailable")},
             lease_stays=True,
         ),

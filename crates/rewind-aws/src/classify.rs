@@ -77,6 +77,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
     match code {
         // Each service has its own word for it.
         "Throttling"
+        | "Throttled"
         | "RequestLimitExceeded"
         | "TooManyRequests"
         | "PriorRequestNotComplete"
@@ -102,6 +103,8 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         "InvalidParameterValue" | "InvalidParameterCombination" => {
             (ErrorName::RewindFailed, "AWS's message says which value it does not take; mend it, and start again")
         }
+        // Too many requests, whatever the service calls it.
+        _ if status == 429 => (ErrorName::Throttled, "try again, more slowly"),
         // A 5xx may come from a load balancer after the service has done its work.
         _ if status >= 500 => (unanswered, "see what is there, then try again"),
         _ => (ErrorName::RewindFailed, "AWS's message says what to mend before another try"),
@@ -117,6 +120,16 @@ mod tests {
         // The same answer twice: only the kind of the call decides what it means.
         assert_eq!(by_code("InternalFailure", 500, ErrorName::Unavailable).0, ErrorName::Unavailable);
         assert_eq!(by_code("InternalFailure", 500, ErrorName::OutcomeUnknown).0, ErrorName::OutcomeUnknown);
+    }
+
+    #[test]
+    fn too_many_requests_are_waited_out_whatever_the_service_calls_them() {
+        for (code, status) in [("Throttled", 400), ("ThrottledException", 429), ("no code", 429), ("LimitReached", 429)]
+        {
+            assert_eq!(by_code(code, status, ErrorName::OutcomeUnknown).0, ErrorName::Throttled, "{code} {status}");
+        }
+        // A permission that is missing stays missing.
+        assert_eq!(by_code("AccessDenied", 429, ErrorName::OutcomeUnknown).0, ErrorName::RewindFailed);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod findings;
 mod identity;
+mod jobs;
 pub mod names;
 mod outcome;
 mod patterns;
@@ -44,6 +45,7 @@ pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, MayPass, StepError};
 pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
+pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::error::StepError;
 use crate::findings::Finding;
 use crate::identity::ResourceIds;
-use crate::names::is_of_event;
+use crate::names::{RECOVERY_TAG, is_of_event};
 use crate::people::Identity;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::timeouts;
@@ -226,15 +226,19 @@ pub struct PlannedInstance {
 }
 
 impl PlannedInstance {
-    /// Writes the command with which a person adds the instance to `cluster`.
-    pub fn create_command(&self, cluster: &str, engine: Engine) -> String {
+    /// Writes the command with which a person adds the instance to the restored cluster of `plan`.
+    // With the recovery's tag, which RDS does not pass on from the cluster: an instance without it counts as a sign that somebody
+    // uses the cluster, and no recovery would resume this one.
+    pub fn create_command(&self, plan: &Plan) -> String {
         format!(
-            "aws rds create-db-instance --db-instance-identifier {} --db-cluster-identifier {cluster} --engine {} \
-             --db-instance-class {} --promotion-tier {}",
+            "aws rds create-db-instance --db-instance-identifier {} --db-cluster-identifier {} --engine {} --db-instance-class {} \
+             --promotion-tier {} --tags Key={RECOVERY_TAG},Value={}",
             self.name,
-            engine.name(),
+            plan.new_cluster,
+            plan.engine.name(),
             self.class,
-            self.promotion_tier
+            self.promotion_tier,
+            plan.recovery_id
         )
     }
 }

@@ -416,8 +416,15 @@ fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
         fields.problem("hostedZoneId", "write the zone's id, such as Z0123456789ABC");
     }
     let name = fields.required("name").map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-    if name.as_deref().is_some_and(|name| !is_host_name(name)) {
-        fields.problem("name", "write a full DNS name, such as db.example.com");
+    match name.as_deref() {
+        // Nobody could ask for it by name after the cutover, and it answers for names of other clusters too.
+        Some(name) if is_wildcard(name) => fields.problem(
+            "name",
+            "a wildcard is not moved: make a CNAME of its own for each name that clients use, such as db.example.com, and name \
+             those; or leave it out, and change it by hand after the cutover",
+        ),
+        Some(name) if !is_host_name(name) => fields.problem("name", "write a full DNS name, such as db.example.com"),
+        _ => {}
     }
     let endpoint =
         fields.word("endpoint", None, &[("writer", Some(Endpoint::Writer)), ("reader", Some(Endpoint::Reader))]);
@@ -426,6 +433,11 @@ fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
         fields.duration("acceptTtl", TTL_ACCEPTED, SignedDuration::from_secs(1), SignedDuration::from_hours(7 * 24))
     });
     Some(RecordRequest { hosted_zone_id: zone?, name: name?, endpoint, accept_ttl })
+}
+
+/// True for a name with a wildcard, as people write it or as Route 53 lists it.
+fn is_wildcard(name: &str) -> bool {
+    name.split('.').any(|label| ["*", "\\052"].contains(&label))
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -481,6 +493,13 @@ mod tests {
             ("checks", json!([{ "name": "a", "database": "d", "sql": "s", "atLeast": "many" }]), "`checks[0].atLeast`"),
             ("dns", json!([{ "name": "db.example.com" }]), "`dns[0].hostedZoneId` is missing"),
             ("dns", json!([{ "hostedZoneId": "Z1", "name": "db" }]), "`dns[0].name` is \"db\""),
+            (
+                "dns",
+                json!([{ "hostedZoneId": "Z1", "name": "*.example.com." }]),
+                "`dns[0].name` is \"*.example.com.\": a wildcard is not moved: make a CNAME",
+            ),
+            ("dns", json!([{ "hostedZoneId": "Z1", "name": "\\052.example.com" }]), "a wildcard is not moved"),
+            ("dns", json!([{ "hostedZoneId": "Z1", "name": "a*.example.com" }]), "write a full DNS name"),
             ("dns", json!([7]), "`dns[0]` is 7: write an object"),
             (
                 "dns",

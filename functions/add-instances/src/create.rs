@@ -159,7 +159,7 @@ fn no_writer(plan: &Plan, planned: &PlannedInstance, refusal: &Refusal) -> StepE
              {}`), run `{}` with it, then resume the recovery",
             plan.engine.name(),
             plan.engine_version,
-            planned.create_command(&plan.new_cluster, plan.engine)
+            planned.create_command(plan)
         ),
         RefusedFor::Other if refusal.message.starts_with(ACCESS_DENIED) => {
             "allow the caller the action that is named, and start again".to_owned()

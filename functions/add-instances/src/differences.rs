@@ -53,7 +53,7 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
 
 /// Reports an instance that AWS refused.
 pub(crate) fn not_made(plan: &Plan, planned: &PlannedInstance, refusal: &Refusal) -> Difference {
-    let command = planned.create_command(&plan.new_cluster, plan.engine);
+    let command = planned.create_command(plan);
     let first = match refusal.why {
         RefusedFor::Quota => {
             "raise the quota of DB instances (`aws service-quotas request-service-quota-increase --service-code rds \

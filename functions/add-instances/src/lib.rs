@@ -1,6 +1,6 @@
 //! Adds the instances to the restored cluster, the writer first, and sets what a restore cannot carry over: roles, the Data API,
-//! windows, monitoring. It reports as a difference what it cannot set either, and each reader that AWS refuses. Its second part makes
-//! the planned instance the writer, where another one is. Its undo is a function of its own, delete-restored: this one sets the tag
+//! windows, monitoring. It reports as a difference what it cannot set either, and each reader that AWS refuses. To the safety clone it
+//! gives an instance and deletion protection alone. Its second part makes the planned instance the writer, where another one is. Its undo is a function of its own, delete-restored: this one sets the tag
 //! without which nothing is deleted.
 
 mod create;
@@ -9,7 +9,8 @@ mod places;
 mod writer;
 
 use rewind_aws::rds::{
-    ChangeInstances, Cluster, ClusterChange, CompleteClusters, FailOverClusters, Instance, ReadClusters, TagClusters,
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, FailOverClusters, Instance, ModifyClusters,
+    ReadClusters, TagClusters,
 };
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Clock, Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
@@ -73,7 +74,7 @@ pub struct Output {
 
 impl<C, K: Clock> Step for AddInstances<C, K>
 where
-    C: ReadClusters + ChangeInstances + CompleteClusters + FailOverClusters + TagClusters,
+    C: ReadClusters + ChangeInstances + ModifyClusters + CompleteClusters + FailOverClusters + TagClusters,
 {
     type Input = Input;
     type Output = Output;
@@ -93,7 +94,7 @@ where
 
 impl<C, K: Clock> AddInstances<C, K>
 where
-    C: ReadClusters + ChangeInstances + CompleteClusters + FailOverClusters + TagClusters,
+    C: ReadClusters + ChangeInstances + ModifyClusters + CompleteClusters + FailOverClusters + TagClusters,
 {
     async fn add(&self, recovery: &Recovery, plan: &Plan, restored: &Cluster) -> Result<Output, StepError> {
         // Read again: a restore takes minutes to hours, in which the source may have been changed since the plan.
@@ -101,6 +102,7 @@ where
         let like = self.clusters.instances(&source.name).await?;
         let (instances, mut differences) = self.create_missing(recovery, plan, restored, &like).await?;
         if plan.backtrack.is_some() {
+            self.protect(restored).await?;
             // People only read the safety clone, so it needs nothing that makes a cluster fit for traffic. Its tags matter, because
             // permissions may depend on them.
             return Ok(Output { instances, differences: differences::tags(&source, restored) });
@@ -139,6 +141,25 @@ where
         }
         differences.extend(differences::find(&source, restored));
         Ok(Output { instances, differences })
+    }
+
+    /// Protects the safety clone from deletion: after the backtrack it is the only copy of the writes that the backtrack removes, and
+    /// nobody must delete it by mistake.
+    // Here and not when it is cloned: RDS takes the protection off no clone that came to nothing.
+    async fn protect(&self, safety_clone: &Cluster) -> Result<(), StepError> {
+        let name = &safety_clone.name;
+        if safety_clone.deletion_protection {
+            return Ok(());
+        }
+        let protected = ClusterChange { deletion_protection: Some(true), ..ClusterChange::default() };
+        self.clusters.modify(name, &protected).await?;
+        // RDS may accept the change and apply it later; the backtrack must not come before it.
+        if self.read(name).await?.deletion_protection {
+            return Ok(());
+        }
+        Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is not protected from deletion yet"))
+            .changed("its instances are being created")
+            .advice("it is tried again until the protection is on"))
     }
 
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {

@@ -163,21 +163,53 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
 }
 
 #[tokio::test]
-async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic() {
+async fn the_safety_clone_gets_its_one_instance_protection_and_nothing_that_is_for_traffic() {
+    let rds = rds_with_safety_clone();
+    let output = step(&rds).run(in_place()).await.unwrap();
+    assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
+    // No role, no Data API, no monitoring: each could act on data that is there to be kept as it is.
+    assert_eq!(rds.changes(), ["create_instance orders-e-1", "modify orders-e"]);
+    assert!(rds.find("orders-e").unwrap().deletion_protection);
+    let made = rds.instances("orders-e").await.unwrap();
+    assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));
+    // The second run finds both.
+    step(&rds).run(in_place()).await.unwrap();
+    assert_eq!(rds.changes().len(), 2);
+}
+
+#[tokio::test]
+async fn no_safety_clone_is_left_without_protection_whatever_call_is_lost() {
+    for nth in 0..2 {
+        for how in [Lose::Call, Lose::Answer] {
+            let rds = rds_with_safety_clone();
+            rds.lose(nth, how);
+            let first = step(&rds).run(in_place()).await;
+            // Only a run that saw the protection lets the backtrack begin.
+            assert!(first.is_err() || rds.find("orders-e").unwrap().deletion_protection, "change {nth}, {how:?}");
+            step(&rds).run(in_place()).await.unwrap();
+            assert!(rds.find("orders-e").unwrap().deletion_protection, "change {nth}, {how:?}");
+            assert_eq!(rds.instances("orders-e").await.unwrap().len(), 1, "change {nth}, {how:?}");
+        }
+    }
+    let rds = rds_with_safety_clone();
+    rds.lose(1, Lose::Refused);
+    assert_eq!(step(&rds).run(in_place()).await.unwrap_err().name, ErrorName::RewindFailed);
+}
+
+fn in_place() -> Input {
+    Input { recovery: recovery(), plan: in_place_plan(), part: Part::Instances }
+}
+
+/// An RDS with the source, and the safety clone as clone-source leaves it.
+fn rds_with_safety_clone() -> FakeRds {
     let safety_clone = Cluster {
         name: "orders-e".to_owned(),
+        status: "available".to_owned(),
         tags: vec![(RECOVERY_TAG.to_owned(), recovery().id), ("team".to_owned(), "orders".to_owned())],
         ..Cluster::bare(Engine::AuroraMysql)
     };
     let source = Cluster { tags: vec![("team".to_owned(), "orders".to_owned())], ..mysql_source() };
-    let rds = FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances());
-    let output =
-        step(&rds).run(Input { recovery: recovery(), plan: in_place_plan(), part: Part::Instances }).await.unwrap();
-    assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
-    // No role, no Data API, no monitoring: each could act on data that is there to be kept as it is.
-    assert_eq!(rds.changes(), ["create_instance orders-e-1"]);
-    let made = rds.instances("orders-e").await.unwrap();
-    assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));
+    FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances())
 }
 
 fn named<'a>(output: &'a Output, what: &str) -> &'a Difference {
@@ -198,7 +230,8 @@ async fn a_reader_over_the_quota_is_a_difference_with_the_command_that_adds_it()
     assert!(
         reader.todo.ends_with(
             "run `aws rds create-db-instance --db-instance-identifier orders-r-2 --db-cluster-identifier orders-r --engine \
-             aurora-postgresql --db-instance-class db.r6g.large --promotion-tier 5`"
+             aurora-postgresql --db-instance-class db.r6g.large --promotion-tier 5 --tags \
+             Key=aurora-rewind:recovery,Value=operation-001`"
         ),
         "{reader:?}"
     );
@@ -269,6 +302,8 @@ async fn a_writer_that_no_class_is_left_for_fails_with_the_command_that_makes_on
     assert_eq!(error.name, ErrorName::RewindFailed);
     let text = error.to_string();
     assert!(text.contains("create-db-instance --db-instance-identifier orders-r-1"), "{text}");
+    // Without it a resume would take the instance for one that somebody needs.
+    assert!(text.contains("--tags Key=aurora-rewind:recovery,Value=operation-001` with it, then resume"), "{text}");
     assert!(text.contains("describe-orderable-db-instance-options --engine aurora-postgresql"), "{text}");
     // A writer that a person made by hand since is enough: the planned one is a difference then.
     rds.edit("orders-r", |cluster| {

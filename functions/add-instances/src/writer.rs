@@ -2,12 +2,14 @@
 //! cluster works with either.
 
 use super::{AddInstances, Output};
-use rewind_aws::rds::{ChangeInstances, Cluster, CompleteClusters, FailOverClusters, ReadClusters, TagClusters};
+use rewind_aws::rds::{
+    ChangeInstances, Cluster, CompleteClusters, FailOverClusters, ModifyClusters, ReadClusters, TagClusters,
+};
 use rewind_core::{Clock, Difference, ErrorName, Plan, PlannedInstance, Polling, StepError, timeouts};
 
 impl<C, K: Clock> AddInstances<C, K>
 where
-    C: ReadClusters + ChangeInstances + CompleteClusters + FailOverClusters + TagClusters,
+    C: ReadClusters + ChangeInstances + ModifyClusters + CompleteClusters + FailOverClusters + TagClusters,
 {
     /// Fails over to the planned writer, and waits until it writes.
     pub(super) async fn make_planned_writer(&self, plan: &Plan, restored: &Cluster) -> Result<Output, StepError> {

@@ -348,7 +348,7 @@ fn instance_failed(plan: &Plan, planned: &PlannedInstance, status: &str) -> Diff
              delete-db-instance --db-instance-identifier {0} --skip-final-snapshot`; when it is gone and the reason is mended, run \
              `{1}`",
             planned.name,
-            planned.create_command(&plan.new_cluster, plan.engine)
+            planned.create_command(plan)
         ),
     )
 }

@@ -130,6 +130,7 @@ async fn a_reader_that_came_to_nothing_is_a_difference_and_a_writer_is_a_failure
         );
         assert!(reader.todo.contains("delete-db-instance --db-instance-identifier orders-r-2"), "{reader:?}");
         assert!(reader.todo.contains("create-db-instance --db-instance-identifier orders-r-2"), "{reader:?}");
+        assert!(reader.todo.contains("--tags Key=aurora-rewind:recovery,Value=operation-001"), "{reader:?}");
         let rds = with_instances("orders-r-1", status);
         assert_eq!(wait(&rds, WaitFor::Instances).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
     }

@@ -51,8 +51,9 @@ where
         let source = Cluster {
             // The cluster has the fence's groups by now, through which nobody could reach the safety clone.
             security_groups: in_place.security_groups.clone(),
-            // It is the only copy of the writes that the backtrack removes: nobody must delete it by mistake.
-            deletion_protection: true,
+            // A clone that comes to nothing keeps its protection, for RDS changes only clusters that are available: it could not be
+            // deleted. add-instances protects it, before the backtrack makes it the only copy of anything.
+            deletion_protection: false,
             ..cluster
         };
         let new = NewCluster {

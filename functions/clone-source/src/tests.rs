@@ -28,7 +28,7 @@ fn fenced() -> FakeRds {
 }
 
 #[tokio::test]
-async fn the_clone_of_now_can_be_read_and_is_not_deleted_by_a_slip() {
+async fn the_clone_of_now_can_be_read_and_has_no_protection_that_would_keep_a_failed_one() {
     let rds = fenced();
     // Compared as a whole at the end: the step runs inside the fence, where a changed source would go unnoticed.
     let source = rds.find("orders");
@@ -36,7 +36,7 @@ async fn the_clone_of_now_can_be_read_and_is_not_deleted_by_a_slip() {
     assert_eq!((safety_clone.cluster.as_str(), safety_clone.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));
     assert_eq!(safety_clone.differences, []);
     let made = rds.find("orders-e").unwrap();
-    assert!(made.clone_group.is_some() && made.deletion_protection);
+    assert!(made.clone_group.is_some() && !made.deletion_protection);
     assert_eq!(made.security_groups, ["sg-app"]);
     assert_eq!((made.tag("team"), made.tag(RECOVERY_TAG)), (Some("orders"), Some("operation-001")));
     assert_eq!(rds.find("orders"), source);
@@ -88,11 +88,29 @@ async fn undo_deletes_the_protected_clone_and_leaves_the_cluster_alone() {
             let rds = fenced();
             let before = rds.everything();
             step(&rds, STARTED).run(input()).await.unwrap();
+            // As add-instances leaves it.
+            rds.edit("orders-e", |safety_clone| {
+                safety_clone.status = "available".to_owned();
+                safety_clone.deletion_protection = true;
+            });
             rds.lose(interrupted_at, how);
             assert!(undo(&rds).await.is_err());
             undo(&rds).await.unwrap();
             assert_eq!(rds.everything(), before, "interrupted at change {interrupted_at}, {how:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_clone_that_comes_to_nothing_is_deleted_though_rds_changes_nothing_on_it() {
+    for status in ["creating", "failed", "restore-error", "cloning-failed"] {
+        let rds = fenced();
+        let before = rds.everything();
+        step(&rds, STARTED).run(input()).await.unwrap();
+        rds.edit("orders-e", |safety_clone| safety_clone.status = status.to_owned());
+        undo(&rds).await.unwrap();
+        assert_eq!(rds.everything(), before, "{status}");
+        assert!(rds.all_snapshots().is_empty(), "{status}");
     }
 }
 

@@ -14,17 +14,17 @@ use rewind_aws::rds::{
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::names::{RECOVERY_TAG, held_jobs_group};
-use rewind_core::{Clock, Difference, Engine, ErrorName, FindingCode, Plan, Polling, StepError, timeouts};
+use rewind_core::{
+    Clock, Difference, EVENT_SCHEDULER, Engine, ErrorName, JobsToHold, LOGICAL_REPLICATION, Plan, Polling, StepError,
+    is_switched_off, timeouts,
+};
 use rewind_db::jobs::NO_CRON_DATABASE;
 use rewind_lambda::Undone;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-const EVENT_SCHEDULER: &str = "event_scheduler";
 /// PostgreSQL starts no worker for a subscription while it is 0.
 const WORKERS: &str = "max_logical_replication_workers";
-/// Without it no subscription and no slot of one can be there, nor have been since the server last started.
-const LOGICAL_REPLICATION: &str = "rds.logical_replication";
 /// The database in which pg_cron finds its jobs, and its default.
 const CRON_DATABASE: (&str, &str) = ("cron.database_name", "postgres");
 
@@ -35,21 +35,13 @@ type Held = (&'static str, &'static str, Applies);
 // By the findings of the preflight: what PostgreSQL is held with takes a restart later, and most clusters have no such jobs.
 // `cron.max_running_jobs` would not do, for pg_cron takes 0 as 1.
 fn parameters(engine: Engine, plan: &Plan, is_logical: bool) -> Vec<Held> {
-    // Where findings were cut off, these may be among them.
-    let has = |code: FindingCode| {
-        plan.findings
-            .iter()
-            .any(|finding| [code, FindingCode::FindingsCut].map(FindingCode::as_str).contains(&finding.code.as_str()))
-    };
-    // A subscription that was dropped since the target is back, and its slot may be there still, with another subscriber.
-    let replicates = is_logical || has(FindingCode::Subscriptions) || has(FindingCode::Replication);
-    let cron = has(FindingCode::ScheduledJobs);
+    let jobs = JobsToHold::of(&plan.findings, is_logical);
     match engine {
         Engine::AuroraMysql => vec![(EVENT_SCHEDULER, "OFF", Applies::AtOnce)],
         Engine::AuroraPostgresql => {
             let workers = (WORKERS, "0", Applies::AtStart);
             let database = (CRON_DATABASE.0, NO_CRON_DATABASE, Applies::AtStart);
-            [(cron || replicates, workers), (cron, database)]
+            [(jobs.are_any(), workers), (jobs.cron, database)]
                 .into_iter()
                 .filter_map(|(is_held, held)| is_held.then_some(held))
                 .collect()
@@ -83,7 +75,10 @@ where
         if !has_own {
             // A scheduler that is off by the source's own group starts nothing, here as there.
             if cluster.engine == Engine::AuroraMysql
-                && clusters.cluster_parameter(&like, EVENT_SCHEDULER).await?.is_some_and(|value| is_off(&value))
+                && clusters
+                    .cluster_parameter(&like, EVENT_SCHEDULER)
+                    .await?
+                    .is_some_and(|value| is_switched_off(&value))
             {
                 return Ok(());
             }
@@ -210,7 +205,7 @@ where
     async fn is_logical(&self, plan: &Plan) -> Result<bool, StepError> {
         let Some(group) = self.source_group(plan).await? else { return Ok(false) };
         let value = self.access.clusters.cluster_parameter(&group, LOGICAL_REPLICATION).await?;
-        Ok(value.is_some_and(|value| !is_off(&value)))
+        Ok(value.is_some_and(|value| !is_switched_off(&value)))
     }
 
     /// The group that the restored cluster would have had: the source has been left alone since.
@@ -272,10 +267,6 @@ where
             format!("{} does not have the parameter group {group} yet", cluster.name),
         ))
     }
-}
-
-fn is_off(value: &str) -> bool {
-    ["off", "0", "disabled"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 fn unheld(cluster: &Cluster, error: StepError) -> StepError {

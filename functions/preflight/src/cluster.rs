@@ -105,33 +105,68 @@ fn is_old(version: &str) -> bool {
     ["11.", "12.", "13.", "5.7."].iter().any(|major| version.starts_with(major))
 }
 
+/// The action that makes room.
+const MAKE_ROOM: &str = "delete what is not needed, or ask for a larger quota in Service Quotas";
+
+/// Reads how many more the account may have of `name`, where RDS tells it.
+fn left<'a>(quotas: &'a [Quota], name: &str) -> Option<(i64, &'a Quota)> {
+    quotas.iter().find(|quota| quota.name == name).map(|quota| (quota.most - quota.used, quota))
+}
+
 /// The findings about what the account has room for.
 pub(crate) fn quotas(plan: &Plan, quotas: &[Quota]) -> Vec<Finding> {
-    let left =
-        |name: &str| quotas.iter().find(|quota| quota.name == name).map(|quota| (quota.most - quota.used, quota));
     let mut findings = Vec::new();
-    let fix = "delete what is not needed, or ask for a larger quota in Service Quotas";
-    if let Some((left, quota)) = left("DBClusters").filter(|(left, _)| *left < 1) {
+    // A person's no, and the clean-up, delete into a snapshot what people may have written to.
+    if let Some((left, quota)) = left(quotas, "ManualClusterSnapshots").filter(|(left, _)| *left < 1) {
+        findings.push(Finding::warning(
+            FindingCode::Quota,
+            format!(
+                "{} of {} manual snapshots of clusters are in use: {left} are left, and a rejected restored cluster, or what is \
+                 kept until its time is over, can be deleted only into one",
+                quota.used, quota.most
+            ),
+            MAKE_ROOM,
+        ));
+    }
+    // A recovery that resumes another finds its cluster and its instances there.
+    if plan.adopted.is_some() {
+        return findings;
+    }
+    if let Some((left, quota)) = left(quotas, "DBClusters").filter(|(left, _)| *left < 1) {
         findings.push(Finding::blocking(
             FindingCode::Quota,
             format!(
                 "{} of {} clusters are in use: {left} are left, and the recovery creates one",
                 quota.used, quota.most
             ),
-            fix,
+            MAKE_ROOM,
         ));
     }
     let wanted = i64::try_from(plan.instances.len()).unwrap_or(i64::MAX);
-    if let Some((left, quota)) = left("DBInstances").filter(|(left, _)| *left < wanted) {
+    if let Some((left, quota)) = left(quotas, "DBInstances").filter(|(left, _)| *left < wanted) {
         let what = format!(
             "{} of {} instances are in use: {left} are left, and the recovery creates {wanted}",
             quota.used, quota.most
         );
         // A reader that cannot be made is a difference; without a writer there is nothing to verify.
         let finding = if left < 1 { Finding::blocking } else { Finding::warning };
-        findings.push(finding(FindingCode::Quota, what, fix.to_owned()));
+        findings.push(finding(FindingCode::Quota, what, MAKE_ROOM.to_owned()));
     }
     findings
+}
+
+/// The finding that the account may have no more parameter groups, for a recovery that creates one after the restore.
+pub(crate) fn no_group_left(quotas: &[Quota]) -> Option<Finding> {
+    let (left, quota) = left(quotas, "DBClusterParameterGroups").filter(|(left, _)| *left < 1)?;
+    Some(Finding::blocking(
+        FindingCode::Quota,
+        format!(
+            "{} of {} cluster parameter groups are in use: {left} are left, and the recovery creates one, with which the restored \
+             cluster runs no jobs",
+            quota.used, quota.most
+        ),
+        MAKE_ROOM,
+    ))
 }
 
 /// The findings about the certificate authorities of the source's instances.
@@ -188,6 +223,43 @@ mod tests {
         assert_eq!(found(&plan(), None), None);
         // The report has the difference.
         assert_eq!(found(&Plan { dns: Vec::new(), ..plan() }, Some("world")), None);
+    }
+
+    fn quota(name: &str, used: i64, most: i64) -> Quota {
+        Quota { name: name.to_owned(), used, most }
+    }
+
+    #[test]
+    fn a_full_account_is_told_before_a_restore_and_blocks_what_cannot_be_done_without() {
+        let found = |plan: &Plan, full: Quota| -> Vec<(bool, String)> {
+            let others = [quota("ManualSnapshots", 100, 100), quota("DBParameterGroups", 50, 50)];
+            let all: Vec<Quota> = others.into_iter().chain([full]).collect();
+            quotas(plan, &all).into_iter().map(|found| (found.is_blocking(), found.what)).collect()
+        };
+        let adopted =
+            Some(rewind_core::Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
+        let resumed = Plan { adopted, ..plan() };
+        for (full, blocks, blocks_resumed) in [
+            (quota("DBClusters", 40, 40), Some(true), None),
+            (quota("DBInstances", 40, 40), Some(true), None),
+            (quota("DBInstances", 39, 40), Some(false), None),
+            (quota("DBInstances", 38, 40), None, None),
+            // A no of the people deletes an adopted cluster as well.
+            (quota("ManualClusterSnapshots", 100, 100), Some(false), Some(false)),
+            (quota("ManualClusterSnapshots", 99, 100), None, None),
+        ] {
+            let blocking = |plan: &Plan| found(plan, full.clone()).first().map(|(blocking, _)| *blocking);
+            assert_eq!((blocking(&plan()), blocking(&resumed)), (blocks, blocks_resumed), "{full:?}");
+        }
+    }
+
+    #[test]
+    fn no_parameter_group_is_left_where_as_many_as_the_account_may_have_are_there() {
+        let finding = no_group_left(&[quota("DBClusterParameterGroups", 51, 50)]).unwrap();
+        assert!(finding.is_blocking() && finding.what.starts_with("51 of 50 cluster parameter groups"), "{finding}");
+        assert_eq!(no_group_left(&[quota("DBClusterParameterGroups", 49, 50)]), None);
+        // A partition that does not tell it.
+        assert_eq!(no_group_left(&[]), None);
     }
 
     fn data_api(plan: &Plan, cluster: Cluster) -> Option<bool> {

@@ -5,13 +5,14 @@ mod check_login;
 mod cluster;
 mod databases;
 mod fences;
+mod parameter_group;
 mod restored;
 mod secret;
 
 use rewind_access::Access;
 use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::rds::facts::ReadFacts;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
 use rewind_aws::secret_form::ReadSecretForm;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Finding, Plan, Recovery, StepError, arrange, blocking_cause};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
+    "rds:DescribeDBClusterParameters",
     "rds:DescribeAccountAttributes",
     "rds:DescribeCertificates",
     "secretsmanager:DescribeSecret",
@@ -76,7 +78,7 @@ pub struct Output {
     pub blocking: Option<String>,
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Step
+impl<C: ReadClusters + ReadFacts + ReadParameters, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Step
     for Preflight<C, S, F, K>
 {
     type Input = Input;
@@ -96,11 +98,15 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
     }
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Preflight<C, S, F, K> {
+impl<C: ReadClusters + ReadFacts + ReadParameters, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock>
+    Preflight<C, S, F, K>
+{
     async fn inspect(&self, recovery: &Recovery, plan: &Plan) -> Result<Vec<Finding>, StepError> {
         let cluster = self.access.cluster(&plan.cluster).await?;
         let instances = self.access.clusters.instances(&plan.cluster).await?;
+        let quotas = self.access.clusters.quotas().await?;
         let mut findings = self.inspect_account(plan, &cluster, &instances).await?;
+        findings.extend(cluster::quotas(plan, &quotas));
         findings.extend(fences::finding(plan, &cluster, &self.fences.periods(&cluster.resource_id).await?));
         let unreadable = match &plan.check_secret_arn {
             Some(arn) => secret::finding("checkSecretArn", arn, self.access.secrets.form(arn).await?),
@@ -121,6 +127,12 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
             }
         }
         findings.extend(unreadable);
+        // After the databases: their jobs decide if a group is needed.
+        if let Some(finding) = cluster::no_group_left(&quotas)
+            && parameter_group::is_created(&self.access.clusters, plan, &cluster, &findings).await?
+        {
+            findings.push(finding);
+        }
         Ok(findings)
     }
 
@@ -139,7 +151,6 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
         if plan.adopted.is_some() {
             return Ok(findings);
         }
-        findings.extend(cluster::quotas(plan, &rds.quotas().await?));
         for instance in &plan.instances {
             if rds.is_instance_taken(&instance.name).await? {
                 findings.push(cluster::taken(&instance.name));

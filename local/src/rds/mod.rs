@@ -18,6 +18,7 @@ mod monitoring;
 mod parameters;
 mod preferred_windows;
 mod query;
+mod quotas;
 mod render;
 mod resource_names;
 mod room;

@@ -150,7 +150,12 @@ fn beside(state: State, steps: &[State]) -> State {
             "$failure.state = 'Finish'",
             situation(
                 "'now: traffic is on the restored cluster ' & $plan.newCluster & ', the source ' & $plan.cluster & ' \
-                 is fenced and kept: the recovery is done but for its tags and its report'",
+                 is fenced and kept: the recovery is done but for its tags and its report. ' & $plan.newCluster & ' may \
+                 still bear the time after which a restored cluster is deleted, and lack the deletion protection of the \
+                 source; next step: aws rds remove-tags-from-resource --resource-name ' & $restored.clusterArn & ' \
+                 --tag-keys aurora-rewind:keep-until; where the source is protected, aws rds modify-db-cluster \
+                 --db-cluster-identifier ' & $plan.newCluster & ' --deletion-protection; and give secretArn ' & \
+                 $plan.secretArn & ' when it is recovered again'",
             ),
             "ConcludeNeedsOperator",
         )
@@ -182,14 +187,29 @@ mod tests {
     /// own.
     const WITH_SENTENCES_OF_THEIR_OWN: [&str; 3] = ["ValidateWindow", "Preflight", "Finish"];
 
-    #[test]
-    fn wherever_a_step_stops_people_are_told_how_things_stand() {
+    fn choices() -> Vec<String> {
         let machine = crate::rewind::machine();
         let choice = machine.states.iter().find(|state| state.name == "IsAnythingChanged").unwrap().to_json();
         let Json::Object(fields) = choice else { panic!("a state is an object") };
         let Some((_, Json::List(choices))) = fields.into_iter().find(|(name, _)| name == "Choices") else {
             panic!("a Choice has Choices")
         };
+        choices.iter().map(Json::pretty).collect()
+    }
+
+    #[test]
+    fn a_live_cluster_that_finish_did_not_mark_is_told_with_the_commands_that_do() {
+        let choices = choices();
+        let told = choices.iter().find(|choice| choice.contains("is fenced and kept")).unwrap();
+        for command in ["--tag-keys aurora-rewind:keep-until", "--deletion-protection", "$plan.secretArn"] {
+            assert!(told.contains(command), "{told}\nlacks {command}");
+        }
+    }
+
+    #[test]
+    fn wherever_a_step_stops_people_are_told_how_things_stand() {
+        let machine = crate::rewind::machine();
+        let choices = choices();
         let is_step = |retries| matches!(retries, Retries::Function | Retries::Slice);
         for step in machine.states.iter().filter(|state| is_step(state.retries) && !state.stage.ends_with("undo")) {
             if WITH_SENTENCES_OF_THEIR_OWN.contains(&step.name) {
@@ -200,7 +220,7 @@ mod tests {
             }
             // In place nothing is changed until the source is fenced, which is after people were asked.
             if step.recoveries.meet(Recoveries::Backtrack) && step.stage != "approval" {
-                let named = choices[..8].iter().any(|choice| choice.pretty().contains(&format!("'{}'", step.name)));
+                let named = choices[..8].iter().any(|choice| choice.contains(&format!("'{}'", step.name)));
                 assert!(named, "{} is in no sentence of in_place", step.name);
             }
         }

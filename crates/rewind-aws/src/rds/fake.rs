@@ -9,7 +9,7 @@ use super::{
     Applies, BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters,
     DeleteClusters, DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup,
     Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters,
-    Role, Snapshot, TagClusters, Tagged, UntagClusters,
+    Role, Snapshot, TagClusters, Tagged, UntagClusters, came_to_nothing,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -170,6 +170,17 @@ impl FakeRds {
         self.state().failing_reads = count;
     }
 
+    /// Refuses to change a cluster that is still being created or came to nothing, as RDS does.
+    fn refuse_unfinished(&self, name: &str) -> AwsResult<()> {
+        match self.find(name) {
+            Some(found) if found.status == "creating" || came_to_nothing(&found.status) => Err(StepError::new(
+                ErrorName::ClusterNotReady,
+                format!("AWS answered InvalidDBClusterStateFault: {name} is {}", found.status),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The test that poisoned the lock has failed already, and its message is the one to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -320,6 +331,7 @@ impl DeleteParameterGroups for FakeRds {
 
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
+        self.refuse_unfinished(cluster)?;
         self.change(format!("modify {cluster}"), |state| {
             apply(state, cluster, change);
             if change.can_wait() {
@@ -331,6 +343,7 @@ impl ModifyClusters for FakeRds {
 
 impl CompleteClusters for FakeRds {
     async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
+        self.refuse_unfinished(cluster)?;
         self.change(format!("complete {cluster}"), |state| {
             apply(state, cluster, change);
             start_pending(state, cluster);

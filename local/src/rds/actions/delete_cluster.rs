@@ -6,6 +6,7 @@ use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
 use crate::rds::model::{ClusterStatus, DbCluster, InstanceStatus, Snapshot};
 use crate::rds::query::{Params, identifier};
+use crate::rds::quotas;
 use crate::rds::store::Store;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -89,6 +90,7 @@ fn take_snapshot(store: &mut Store, name: &str, cluster: &DbCluster, taken: Time
             format!("Cannot create the cluster snapshot because one with the identifier {name} already exists."),
         ));
     }
+    quotas::check_snapshot(store)?;
     let mut cluster = cluster.clone();
     if !cluster.settings.copy_tags {
         cluster.tags.clear();

@@ -7,6 +7,7 @@ use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{Event, Snapshot};
 use crate::rds::query::Params;
+use crate::rds::quotas;
 use crate::rds::render;
 use crate::rds::resource_names::id_of;
 use crate::rds::xml::Element;
@@ -58,13 +59,10 @@ pub fn engine_versions(control_plane: &ControlPlane, params: &Params) -> ActionR
     page(params, "DBEngineVersions", shown.map(shape).collect())
 }
 
-/// `DescribeAccountAttributes`: the quotas that the product looks at. An account has room for as many as the stack has addresses.
+/// `DescribeAccountAttributes`: the quotas that the product looks at.
 pub fn account_attributes(control_plane: &ControlPlane) -> ActionResult {
-    const MOST: usize = 239;
-    let store = control_plane.store();
-    let quotas = [("DBClusters", store.clusters.len()), ("DBInstances", store.instances.len())];
-    let quotas = quotas.map(|(name, used)| {
-        Element::new("AccountQuota").field("AccountQuotaName", name).field("Used", used).field("Max", MOST)
+    let quotas = quotas::all(&control_plane.store()).map(|(name, used, most)| {
+        Element::new("AccountQuota").field("AccountQuotaName", name).field("Used", used).field("Max", most)
     });
     Ok(result().list("AccountQuotas", quotas))
 }

@@ -7,6 +7,7 @@ use crate::rds::error::ApiError;
 use crate::rds::model::ParameterGroup;
 use crate::rds::parameters::{self, Parameter};
 use crate::rds::query::Params;
+use crate::rds::quotas;
 use crate::rds::render;
 use crate::rds::settings::default_group;
 use crate::rds::store::Store;
@@ -91,14 +92,15 @@ pub fn copy_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResu
         return Err(ApiError::value("You can't copy a default DB cluster parameter group."));
     }
     let tags = read_tags(params)?.unwrap_or_default();
-    let groups = &mut control_plane.store().cluster_parameter_groups;
-    if groups.contains_key(&name) {
+    let mut store = control_plane.store();
+    if store.cluster_parameter_groups.contains_key(&name) {
         return Err(taken(&name));
     }
-    let found = groups.get(&source).ok_or_else(|| no_group(&source))?;
+    let found = store.cluster_parameter_groups.get(&source).ok_or_else(|| no_group(&source))?;
     let group = ParameterGroup { description, tags, ..found.clone() };
+    quotas::check_cluster_parameter_group(&store)?;
     let shape = render::cluster_parameter_group(&name, &group);
-    groups.insert(name, group);
+    store.cluster_parameter_groups.insert(name, group);
     Ok(result().child(shape))
 }
 
@@ -221,12 +223,13 @@ pub fn describe_instance(control_plane: &ControlPlane, params: &Params) -> Actio
 pub fn create_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let name = group_name("DBClusterParameterGroupName", params)?;
     let group = new_parameter_group(control_plane, params)?;
-    let groups = &mut control_plane.store().cluster_parameter_groups;
-    if groups.contains_key(&name) {
+    let mut store = control_plane.store();
+    if store.cluster_parameter_groups.contains_key(&name) {
         return Err(taken(&name));
     }
+    quotas::check_cluster_parameter_group(&store)?;
     let shape = render::cluster_parameter_group(&name, &group);
-    groups.insert(name, group);
+    store.cluster_parameter_groups.insert(name, group);
     Ok(result().child(shape))
 }
 
