@@ -236,8 +236,12 @@ mod tests {
             let all: Vec<Quota> = others.into_iter().chain([full]).collect();
             quotas(plan, &all).into_iter().map(|found| (found.is_blocking(), found.what)).collect()
         };
-        let adopted =
-            Some(rewind_core::Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
+        let adopted = Some(rewind_core::Adopted {
+            recovery: "earlier".to_owned(),
+            owners: Vec::new(),
+            keep_until: None,
+            checks_of_event: false,
+        });
         let resumed = Plan { adopted, ..plan() };
         for (full, blocks, blocks_resumed) in [
             (quota("DBClusters", 40, 40), Some(true), None),

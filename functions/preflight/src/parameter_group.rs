@@ -77,7 +77,12 @@ mod tests {
     async fn no_group_is_needed_in_place_or_by_an_adopted_cluster_that_has_one_or_an_instance() {
         let rds = rds_with_restored();
         assert!(!created(&rds, &in_place_plan(), &mysql_source(), &[]).await);
-        let adopted = Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
+        let adopted = Some(Adopted {
+            recovery: "earlier".to_owned(),
+            owners: Vec::new(),
+            keep_until: None,
+            checks_of_event: false,
+        });
         let plan = Plan { adopted, ..plan() };
         // The recovery that it is of could not create it.
         assert!(created(&rds, &plan, &mysql_source(), &[]).await);
