@@ -25,13 +25,21 @@ pub(crate) fn states(ways: &[(&str, &'static str)], otherwise: &'static str) -> 
 
 /// Keeps for how long the function that failed may still run. `longest` is the number of seconds after which none does.
 pub(crate) fn still_running(longest: u64) -> Assign {
+    vec![set("stillRunning", &seconds(longest))]
+}
+
+/// The same where `condition` holds, and otherwise that nobody waits for it.
+pub(crate) fn still_running_where(condition: &str, longest: u64) -> Assign {
+    vec![set("stillRunning", &format!("{condition} ? ({}) : 0", seconds(longest)))]
+}
+
+fn seconds(longest: u64) -> String {
     let unanswered = UNANSWERED.map(|error| format!("'{error}'")).join(", ");
     // After a retry nobody knows when the earlier attempt lost its answer, so the longest time is waited.
-    let expression = format!(
+    format!(
         "$states.context.State.RetryCount > 0 ? {longest} : $states.errorOutput.Error in [{unanswered}] ? {} : 0",
         left(&longest.to_string(), "$states.context.State.EnteredTime")
-    );
-    vec![set("stillRunning", &expression)]
+    )
 }
 
 /// The seconds for which a function of an execution that is over may still run, as an expression over its description. One that ended by

@@ -9,7 +9,7 @@ from checks import wait_until
 from cluster import Cluster, iso
 from killing_proxy import kill_client_of
 from recovery import CONCLUDE, WITHOUT_APPROVAL, Recovery, up_to
-from stages import KEEP, KEPT, OVERSTAYED, READ_RECORDS, REWIND, START, UNDO_FENCE
+from stages import KEEP, KEPT, OVER, OVERSTAYED, READ_RECORDS, REWIND, START, UNDO_FENCE
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
@@ -90,7 +90,7 @@ def test_add_instances_killed_every_time_leaves_the_source_and_keeps_the_restore
         kills.at("Action=ModifyDBCluster", f"DBClusterIdentifier={new}&", "Window", when="before", times=2) as complete,
     ):
         run = start(cluster, target)
-        path = START + up_to("AddInstances", REWIND) + KEPT + CONCLUDE
+        path = START + up_to("AddInstances", REWIND) + OVER + KEPT + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", f"the restored cluster {new} is kept", f"rewind resume {run.id}")
     assert (len(create.killed), len(complete.killed)) == (1, 1), "functions killed"
     before.is_restored(new_cluster_kept=True)

@@ -30,7 +30,7 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
     [
         ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + OVER + DELETED),
         # Creating with tags takes it.
-        ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
+        ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + OVER + KEPT),
         ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),
         ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + OVER + UNDO_FENCE + KEEP),
         ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + OVER + NEVER_SENT + UNDO_FENCE + KEEP),

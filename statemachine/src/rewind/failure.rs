@@ -3,7 +3,7 @@
 use super::plan::OWN_RECORD;
 use super::situation;
 use crate::conclude::{needs_operator, nothing_changed, rolled_back};
-use crate::failed_function::{self, still_running};
+use crate::failed_function::{self, still_running, still_running_where};
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
@@ -65,6 +65,16 @@ impl State {
     pub(super) fn undone_when_over(self, longest: u64) -> Self {
         let failed = self.bugs_to("IsAnythingChanged");
         failed.fails_with("failure", still_running(longest), "IsFailedFunctionOver")
+    }
+
+    /// The same, but that nobody waits beside the source.
+    pub(super) fn undone_when_over_in_place(self, longest: u64) -> Self {
+        let failed = self.bugs_to("IsAnythingChanged");
+        failed.fails_with(
+            "failure",
+            still_running_where("$plan.strategy = 'backtrack'", longest),
+            "IsFailedFunctionOver",
+        )
     }
 
     /// The same for an undo, whose own failure is kept beside the one that it was to undo.

@@ -24,8 +24,8 @@ pub(super) fn states() -> Vec<State> {
             )
             .starts_waiting_for("instances")
             .next("AwaitInstances")
-            // In place the undo deletes the cluster that a late instance would be added to.
-            .undone_when_over(timeouts::ADD_INSTANCES),
+            // In place the undo deletes the cluster that a late instance would be added to. Beside the source nothing is deleted.
+            .undone_when_over_in_place(timeouts::ADD_INSTANCES),
         State::waiting("AwaitInstances")
             .progress("waits for the instances")
             .situation(Situation::InstancesMayExist)
