@@ -294,7 +294,8 @@ RULES = {
         **without_answer("UndoFenceSource", ("NeedsOperator", CLONE)),
         ("UndoAddInstances", "fails"): ("NeedsOperator", CLONE),
         **without_answer("UndoAddInstances", ("NeedsOperator", EMPTIED)),
-        ("UndoStartRestore", "fails"): ("NeedsOperator", EMPTIED),
+        # It takes the protection off, and is called again when that is done: nobody heard that it has to be.
+        "UndoStartRestore": ("NeedsOperator", EMPTIED),
         "restore undo": ("NeedsOperator", SNAPSHOT),
     },
     "undo": {

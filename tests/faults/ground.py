@@ -248,7 +248,8 @@ class Ground:
     def leases(self):
         """The leases that are held: an undo takes that of the restored cluster too."""
         items = [self.stack.item(f"lease#{name}") for name in [self.name, f"{self.name}-r"]]
-        return [item for item in items if item]
+        # A clean-up may delete no item: it lets its lease end.
+        return [item for item in items if item and item["expiresAt"] > time.time()]
 
     def differences(self, *but):
         """In what the source is not as it was at first, in sentences; `but` the "tags" or the "leases"."""

@@ -802,6 +802,7 @@ def scenarios():
                     "rejected it" if extra else "not there [RewindFailed in SwapDns]",
                     f"then undoing failed: no luck [RecordChanged in {undo}]",
                     "is kept until",
+                    *(["is gone, its last state is in a snapshot: aws rds describe-db-cluster-snapshots"] if undo == "UndoStartRestore" else []),
                 ],
                 script=script | {undo: always("RecordChanged", "no luck")},
                 lease_stays=True,

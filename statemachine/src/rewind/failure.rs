@@ -106,11 +106,13 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                              $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
                              --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
-                             ') : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
+                             ') : ''; $snapshot := $undoFailure.state = 'UndoStartRestore' ? '; if ' & $plan.newCluster & ' is gone, its last \
+                             state is in a snapshot: aws rds describe-db-cluster-snapshots --db-cluster-identifier ' & \
+                             $plan.newCluster : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
                              $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
                              := $read($failure) & $undo & $done & '; ' & ($type($situation) = 'string' ? $situation : \
-                             'nothing was changed') & $lift & $lease; $substring($text, 0, 30000)",
+                             'nothing was changed') & $snapshot & $lift & $lease; $substring($text, 0, 30000)",
         )
         .comment(
             "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \
