@@ -69,7 +69,7 @@ def stack():
 
 @pytest.fixture(scope="session")
 def grounds(stack, worker_id):
-    """Gives the ground of a kind; one that a case left in disorder is replaced."""
+    """Gives the ground of a kind, and lets the others rest; one that a case left in disorder is replaced."""
     numbers, kept = itertools.count(1), {}
     short = "m" if worker_id == "master" else worker_id.removeprefix("gw")
 
@@ -78,6 +78,8 @@ def grounds(stack, worker_id):
             if key in kept:
                 kept[key].close() if kept[key].is_gone else kept[key].abandon()
             kept[key] = Ground(stack, f"{PREFIX}-{short}{next(numbers)}{os.getpid() % 1000}", *key)
+        for other in kept.values():
+            other.rest(other is not kept[key])
         return kept[key]
 
     yield ground

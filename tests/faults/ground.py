@@ -31,6 +31,8 @@ class Application(threading.Thread):
         self.ids, self.ended, self.acknowledged = itertools.count(number * 100_000_000), False, []
         # The connection is the one that was asked for last, and a row was acknowledged on it.
         self.asked, self.writes_on = 0, 0
+        # It keeps its connection, and writes nothing: no case runs on its ground.
+        self.is_resting = False
 
     def run(self):
         while not self.ended:
@@ -42,6 +44,9 @@ class Application(threading.Thread):
                 continue
             try:
                 while not self.ended and self.asked == connection:
+                    if self.is_resting:
+                        time.sleep(0.1)
+                        continue
                     number = next(self.ids)
                     session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [number])
                     self.acknowledged.append(number)
@@ -158,6 +163,11 @@ class Ground:
         seen = [len(application.acknowledged) for application in self.applications]
         more = lambda: all(len(a.acknowledged) > before for a, before in zip(self.applications, seen))
         wait_until(more, "more rows of each application")
+
+    def rest(self, is_resting=True):
+        """Lets the applications write nothing for a while, or write again: those of every ground would take most of the machine."""
+        for application in self.applications:
+            application.is_resting = is_resting
 
     # ------------------------------------------------------------------------------------------------------- the record
 
