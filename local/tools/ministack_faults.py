@@ -10,13 +10,15 @@ a retry can be shortened: those that follow a fault of this file, and with "shor
     GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3, "running": 1}, how often the fault happened so far, and how many
                             functions still run that nobody waits for any more
     POST /_rewind/faults    {"limit": "<service>", "calls": 5, "mentions": ["<text>"], "fails": "throttle"}, so many calls a second that contain
-                            all of the texts, of route53 or dynamodb; others throttle, are unavailable or denied. {"calls": null} ends the
-                            limit of the same texts. Answers how many failed under it
+                            all of the texts, of route53 or dynamodb; others throttle, are unavailable or denied, or are done while half of
+                            the answer arrives ("cut"). With "times": 2 no more than two fail. {"calls": null} ends the limit of the same texts.
+                            Answers how many failed under it
 """
 
 import contextvars
 import functools
 import json
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,8 @@ REFUSALS = {
 }
 SHORT_PAUSES = "short pauses"
 KINDS = {*REFUSALS, "lost", "outlives", "times out", "killed", "twice", "at once", SHORT_PAUSES}
+# The call is done, and half of its answer arrives.
+CUT = "cut"
 # The errors of a service beyond its limit: code, message and status.
 LIMITS = {
     "route53": {
@@ -83,12 +87,12 @@ class Fault:
 
 
 class Rate:
-    """Calls a second, five of them at once."""
+    """Calls a second, five of them at once. `times`: how many fail at most."""
 
     AT_ONCE = 5
 
-    def __init__(self, calls: float, mentions: list[str], fails: str = "throttle"):
-        self.mentions, self.fails = [text.encode() for text in mentions], fails
+    def __init__(self, calls: float, mentions: list[str], fails: str = "throttle", times: float = math.inf):
+        self.mentions, self.fails, self.times = [text.encode() for text in mentions], fails, times
         self.calls, self.left, self.at, self.failed = calls, calls, time.monotonic(), 0
 
     def is_of(self, request: bytes) -> bool:
@@ -99,10 +103,10 @@ class Rate:
         """Counts this call; returns whether it is allowed."""
         now = time.monotonic()
         self.left, self.at = min(self.AT_ONCE, self.left + (now - self.at) * self.calls), now
-        if self.left < 1:
+        if self.left < 1 and self.failed < self.times:
             self.failed += 1
             return False
-        self.left -= 1
+        self.left = max(0, self.left - 1)
         return True
 
 
@@ -279,6 +283,14 @@ def refusal(service: str, kind: str):
     return answered(code, message, status)
 
 
+async def send_half(send, message):
+    """Sends half of a body, and ends the connection: fewer bytes come than the headers promise."""
+    if message["type"] == "http.response.body":
+        body = message.get("body", b"")
+        message = message | {"body": body[: len(body) // 2], "more_body": False}
+    await send(message)
+
+
 async def body_of(receive) -> bytes:
     body, more = b"", True
     while more:
@@ -293,19 +305,22 @@ def with_faults(app):
     async def gateway_with_faults(scope, receive, send):
         if service := limited(scope):
             body = await body_of(receive)
-            rates = [rate for rate in list(limits[service].values()) if rate.is_of(scope["query_string"] + body)]
-            if refusing := next((rate for rate in rates if not rate.take()), None):
-                status, headers, content = refusal(service, refusing.fails)
-                headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                return await send({"type": "http.response.body", "body": content})
-
             messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
             async def again():
                 return next(messages, None) or await receive()
 
-            return await app(scope, again, send)
+            rates = [rate for rate in list(limits[service].values()) if rate.is_of(scope["query_string"] + body)]
+            refusing = next((rate for rate in rates if not rate.take()), None)
+            if refusing is None:
+                return await app(scope, again, send)
+            if refusing.fails == CUT:
+                return await app(scope, again, functools.partial(send_half, send))
+            status, headers, content = refusal(service, refusing.fails)
+            headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            return await send({"type": "http.response.body", "body": content})
+
         if scope["type"] != "http" or scope["path"] != PATH:
             return await app(scope, receive, send)
         body = await body_of(receive)

@@ -45,10 +45,10 @@ def plan(stack, kind="faults", **fault):
     assert status in (200, 204), "the answer to a fault that was planned"
 
 
-def limit(stack, service, calls, *mentions, fails="throttle"):
+def limit(stack, service, calls, *mentions, **more):
     """Limits the calls of functions to Route 53 or DynamoDB that mention all of these texts to so many a second, or ends that; answers how many
-    failed under the limit before."""
-    body = json.dumps({"limit": service, "calls": calls, "mentions": mentions, "fails": fails}).encode()
+    failed under the limit before. `more`: how they fail, and how many at most."""
+    body = json.dumps({"limit": service, "calls": calls, "mentions": mentions, **more}).encode()
     return json.loads(stack.own("/_rewind/faults", body)[1])["failed"]
 
 
@@ -133,8 +133,7 @@ class Run:
 
     def recovery(self, name, decision="approved", **more):
         """A recovery of the ground, to its end."""
-        in_place = {"strategy": "backtrack", "inPlace": "allowed"} if self.flow.in_place else {}
-        self.execution, ended = recover(self.ground, name, decision, **(in_place | self.flow.request | more))
+        self.execution, ended = recover(self.ground, name, decision, **(self.ground.request | self.flow.request | more))
         return ended
 
     def rewind(self):

@@ -123,6 +123,8 @@ class Ground:
     def __init__(self, stack, name, engine, in_place, with_reader, application=Application):
         self.stack, self.engine = stack, ENGINE[engine]
         more = BACKTRACK if in_place else {}
+        # What a request for it says besides.
+        self.request = {"strategy": "backtrack", "inPlace": "allowed"} if in_place else {}
         instances = ({}, {"PromotionTier": 15}) if with_reader else ({},)
         self.cluster = Cluster.create(stack, name, instances=instances, engine=self.engine, **more)
         self.name, self.record = name, self.cluster.record

@@ -15,8 +15,9 @@ from policies import machine_with
 from recovery import Recovery
 
 NUMBERS = itertools.count(1)
-# A cluster with a writer alone.
-POSTGRES = ("postgresql", False, False)
+# Clusters with a writer alone: engine, in place, and a reader.
+POSTGRES, MYSQL, IN_PLACE = ("postgresql", False, False), ("mysql", False, False), ("mysql", True, False)
+everywhere = pytest.mark.parametrize("ground", [POSTGRES, MYSQL, IN_PLACE], ids=["postgresql", "mysql", "in place"], indirect=True)
 
 
 class Attempt:
@@ -26,7 +27,7 @@ class Attempt:
         self.ground, self.stack = ground, ground.stack
         self.name = f"{ground.name}-c{next(NUMBERS)}"
         self.new = f"{ground.name}-r"
-        run, self.ended = recover(ground, self.name, decision, **more)
+        run, self.ended = recover(ground, self.name, decision, **(ground.request | more))
         self.path = run.path()  # read now: a machine that a test deletes takes its executions along
         self.end = self.path[-1]
 
@@ -47,29 +48,31 @@ class Attempt:
         assert self.ground.unexplained(others) == "", "acknowledged rows"
 
 
-@pytest.fixture
+@pytest.fixture(params=[POSTGRES], ids=["postgresql"])
 def ground(grounds, request):
-    """A cluster of PostgreSQL that is put in order afterwards, and replaced when the test failed."""
-    one = grounds(POSTGRES)
+    """A cluster that is put in order afterwards, and replaced when the test failed."""
+    one = grounds(request.param)
     try:
         yield one
         one.put_in_order()
         one.settled |= one.acknowledged()  # those of a test that failed are no other test's
     except BaseException:
-        grounds(POSTGRES, fresh=True)
+        grounds(request.param, fresh=True)
         raise
 
 
+@everywhere
 @pytest.mark.parametrize("kind", ["throttle", "unavailable", "internal"])
 def test_calls_that_fail_for_a_while_are_made_again(ground, kind):
-    for action in ["Describe", "ListTags", "Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags"]:
+    for action in ["Describe", "ListTags", "Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags", "Backtrack"]:
         # A change that a 5xx answers may have been made all the same. Before the restore it is tried once more, and no oftener; and a
         # fence waits for a minute for groups that it may have set.
-        times = 1 if kind != "throttle" and action in ("Restore", "ModifyDBCluster") else 3
+        times = 1 if kind != "throttle" and action in ("Restore", "ModifyDBCluster", "Backtrack") else 3
         plan(ground.stack, action=action, fails=kind, mentions=ground.name, times=times)
     Attempt(ground).ends_in("Recovered", left=[f"{ground.name}-r"])
 
 
+@everywhere
 def test_recovery_under_the_rate_of_an_account_takes_its_time_and_ends_well(ground):
     plan(ground.stack, rate="10")
     try:
@@ -97,11 +100,50 @@ def test_recovery_of_many_records_under_the_rate_of_route_53_ends_well(ground):
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
-@pytest.mark.parametrize("action", ["Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags"])
+@everywhere
+@pytest.mark.parametrize("action", ["Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags", "Backtrack"])
 def test_answer_that_is_cut_half_way_leads_to_nothing_twice(ground, action):
     plan(ground.stack, action=action, fails="cut", mentions=ground.name)
     attempt = Attempt(ground)
     attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def cut(ground, service, *texts, times):
+    """Cuts so many answers to a recovery's calls that mention these texts, and to its undo's; every change was made all the same."""
+    stack, name = ground.stack, f"{ground.name}-c{next(NUMBERS)}"
+    texts, undo = [text.format(name=name, record=ground.record) for text in texts], stack.outputs["UndoStateMachineArn"]
+    for execution, states in [(name, ["FenceSource", "SwapDns"]), (f"{name}-undo", ["FenceRestored", "UndoSwapDns", "UndoFenceSource"])]:
+        for state in states:
+            plan_kind(stack, execution, state, "short pauses")
+    limit(stack, service, 0, *texts, fails="cut", times=times)
+    try:
+        run, ended = recover(ground, name, None)
+        assert run.path()[-1] == "Recovered", f"by {' '.join(run.path())}\nwith {ended.get('error')}: {ended.get('cause')}"
+        forward = limit(stack, service, 0, *texts, fails="cut", times=times)
+        undone = Recovery(stack, {"recovery": name, "by": "e2e"}, f"{name}-undo", undo)
+        assert undone.wait(120)["status"] == "SUCCEEDED", undone.describe().get("cause")
+    finally:
+        back = limit(stack, service, None, *texts)
+    assert ground.differences() == [], "the source afterwards"
+    assert ground.unexplained([f"{ground.name}-r"]) == "", "acknowledged rows"
+    return forward, back
+
+
+@pytest.mark.parametrize("ground", [POSTGRES, MYSQL], ids=["postgresql", "mysql"], indirect=True)
+@pytest.mark.parametrize("text", ["aurora-rewind {name}: ", "{record}"], ids=["change", "every call"])
+def test_answers_of_route_53_that_are_cut_move_records_once(ground, text):
+    assert min(cut(ground, "route53", text, times=4)) > 0, "no answer was cut"
+
+
+def test_change_of_records_of_which_no_answer_arrives_is_found_in_the_zone(ground):
+    assert min(cut(ground, "route53", "aurora-rewind {name}: ", times=1000)) > 0, "no answer was cut"
+
+
+@pytest.mark.parametrize("ground", [POSTGRES, MYSQL], ids=["postgresql", "mysql"], indirect=True)
+@pytest.mark.parametrize("texts", [["{name}"], ["fence#{name}"], ["recordsSentAt", "{name}"]], ids=["every call", "fence", "note of records sent"])
+def test_answers_of_the_table_that_are_cut_change_no_end(ground, texts):
+    forward, _ = cut(ground, "dynamodb", *texts, times=6)
+    assert forward > 0, "no answer was cut"
 
 
 def test_restore_that_fails_half_way_leaves_nothing(ground):
@@ -128,6 +170,7 @@ def change_retention(ground):
     ground.stack.rds.modify_db_cluster(DBClusterIdentifier=ground.name, BackupRetentionPeriod=days, ApplyImmediately=True)
 
 
+@everywhere
 def test_source_that_others_changed_while_people_were_asked_is_fenced_all_the_same(ground):
     def change(_):
         change_retention(ground)
@@ -137,6 +180,7 @@ def test_source_that_others_changed_while_people_were_asked_is_fenced_all_the_sa
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
+@everywhere
 def test_source_that_others_are_changing_when_people_approve_is_waited_for(ground):
     attempt = Attempt(ground, "approved", during=lambda _: change_retention(ground))
     attempt.ends_in("Recovered", left=[attempt.new])

@@ -137,6 +137,7 @@ def call_route53(credential):
     async def app(scope, receive, send):
         assert (await receive())["body"], "the body of the call"
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"<Changed/>", "more_body": False})
 
     async def send(message):
         sent.append(message)
@@ -158,3 +159,9 @@ def test_calls_of_functions_beyond_the_rate_of_route_53_are_throttled_and_those_
     assert call_route53("AKIAPERSON")[0] == 200
     assert faults.answer("POST", "", b'{"limit": "route53", "calls": null, "mentions": ["db.example.com"]}')[1] == {"failed": 3}
     assert [call_route53("ASIAFUNCTION")[0] for _ in range(9)] == [200] * 9
+
+
+def test_answers_that_are_cut_are_of_calls_that_were_done_and_so_many_as_were_asked_for():
+    faults.answer("POST", "", b'{"limit": "route53", "calls": 0, "mentions": ["db.example.com"], "fails": "cut", "times": 2}')
+    assert [call_route53("ASIAFUNCTION") for _ in range(3)] == [(200, b"<Chan"), (200, b"<Chan"), (200, b"<Changed/>")]
+    assert faults.answer("POST", "", b'{"limit": "route53", "calls": null, "mentions": ["db.example.com"]}')[1] == {"failed": 2}
