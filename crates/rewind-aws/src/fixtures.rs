@@ -298,6 +298,8 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         approval: None,
         decision: None,
         undo: None,
+        undoes: None,
+        fence_begun_at: None,
         clean_up: None,
         resumed_by: None,
         error: None,

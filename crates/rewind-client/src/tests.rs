@@ -146,8 +146,18 @@ async fn what_left_nothing_to_go_on_from_is_refused_at_once() {
     }
     aws.state().records.get_mut("in-place").unwrap().plan = Some(Plan { strategy: Strategy::Backtrack, ..plan() });
     aws.state().records.get_mut("unplanned").unwrap().new_cluster = None;
+    aws.add_recovered("beside");
+    {
+        let mut state = aws.state();
+        let beside = Recovered { dns: Vec::new(), ..recovered() };
+        state.records.get_mut("beside").unwrap().outcome = Some(Outcome::Recovered(Box::new(beside)));
+    }
     for (id, message) in [
-        ("running", "it has not ended"),
+        (
+            "running",
+            "it has not ended; next step: let it end; or rewind cancel running ends it and keeps its restored cluster",
+        ),
+        ("beside", "handed over beside orders"),
         ("recovered", "has had the traffic"),
         ("undone", "it ended in Undone"),
         ("in-place", "in place"),
@@ -613,7 +623,7 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
     };
     for (state, outcome, why) in [
         ("Undone", Some(recovered()), "already"),
-        ("NothingChanged", None, "orders has its traffic all the time"),
+        ("NothingChanged", None, "it has moved no traffic of orders"),
         ("RolledBack", None, "back on the source already"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),
@@ -623,9 +633,13 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
         let why_not = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
         assert!(why_not.contains(why), "{state}: {why_not}");
     }
-    with("Running", None);
     aws.state().records.get_mut("r-1").unwrap().plan = None;
-    assert!(refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await).contains("no plan yet"));
+    // Whoever is told to wait for a plan of one that has ended waits for ever.
+    for (state, why) in [("Running", "no plan yet"), ("Stopped", "nothing to undo"), ("Planned", "it was a plan")] {
+        with(state, None);
+        let why_not = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
+        assert!(why_not.contains(why), "{state}: {why_not}");
+    }
     with("Recovered", Some(recovered()));
     aws.state().records.get_mut("r-1").unwrap().unreadable.push("cleanUp in the record cannot be read".into());
     let why = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);

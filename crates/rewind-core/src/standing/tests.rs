@@ -16,6 +16,8 @@ fn record(state: &str) -> RecoveryRecord {
         approval: None,
         decision: None,
         undo: None,
+        undoes: None,
+        fence_begun_at: None,
         clean_up: None,
         resumed_by: None,
         error: None,
