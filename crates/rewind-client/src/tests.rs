@@ -623,7 +623,7 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
     };
     for (state, outcome, why) in [
         ("Undone", Some(recovered()), "already"),
-        ("NothingChanged", None, "it has moved no traffic of orders"),
+        ("NothingChanged", None, "orders has its traffic"),
         ("RolledBack", None, "back on the source already"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),
@@ -747,4 +747,36 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     let unseen = standing(&aws, &Zone(None)).await;
     assert_eq!(unseen.traffic, [""; 0]);
     assert!(unseen.unseen[0].starts_with("where db.example.com leads: AccessDenied to Z1"), "{:?}", unseen.unseen);
+}
+
+/// The product itself prints the id of an undo, and whoever asks for it must not be calmed.
+#[tokio::test]
+async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
+    let aws = FakeAws::default();
+    aws.add_recovered("r-1");
+    let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
+    aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: true });
+    let moved = Zone(Some("orders-r.cluster-x.us-east-1.rds.amazonaws.com"));
+    let look = async || {
+        let undo = aws.client().recovery(&begun.id).await.unwrap();
+        aws.client().standing(&undo, (&rds_with_restored(), &moved), time(NOW)).await
+    };
+    let shown = look().await;
+    assert_eq!(shown.traffic[0], "db.example.com leads to orders-r");
+    assert_eq!(shown.fenced, ["orders", "orders-r"]);
+    assert!(shown.outage.unwrap().contains("orders-r, which may be fenced"));
+    assert_eq!(shown.commands[0].command, "rewind status r-1-undo --follow");
+    // A person was called: the recovery is undone again, under the next name.
+    aws.add_event(&begun.arn, What::Entered("NeedsOperator".into()));
+    aws.end(&begun.arn, Status::Failed, Value::Null);
+    assert_eq!(look().await.commands[0].command, "rewind undo r-1");
+    let why = refused(aws.client().undo("r-1-undo", Undoing::Undo, Some("orders"), "ann").await);
+    assert!(why.contains("it is an undo; next step: rewind status r-1"), "{why}");
+    aws.state().records.clear();
+    for why in ["the record of r-1 has no plan", "the record of r-1 cannot be read"] {
+        let blind = look().await;
+        assert!(blind.unseen[0].contains(why), "{blind:?}");
+        assert_eq!((blind.traffic, blind.commands.len()), (vec![], 1));
+        aws.state().executions.retain(|arn, _| *arn == begun.arn);
+    }
 }

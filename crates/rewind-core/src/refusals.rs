@@ -65,7 +65,7 @@ impl RecoveryRecord {
             ("Undone", _) => return Some("it is undone already".to_owned()),
             ("RolledBack", _) => return Some("its traffic is back on the source already".to_owned()),
             ("NothingChanged", _) => {
-                return Some(format!("it ended in NothingChanged: it has moved no traffic of {}", self.cluster));
+                return Some(format!("it ended in NothingChanged: {} has its traffic", self.cluster));
             }
             ("Recovered", Undoing::Cancel) => {
                 return Some(format!(
