@@ -349,6 +349,7 @@ pub fn recovered() -> Recovered {
         },
         safety_clone: None,
         held_jobs: Vec::new(),
+        unconfirmed: None,
         outage_seconds: Some(3.2),
         timings: [("StartRestore".to_owned(), 1.5), ("total".to_owned(), 14.1)].into(),
     }

@@ -42,8 +42,14 @@ fn result(recovered: &Recovered) -> String {
         ),
         (Some(restored), [MovedRecord { name, .. }, more @ ..]) => {
             let records = if more.is_empty() { "leads".to_owned() } else { format!("and {} more lead", more.len()) };
+            let fenced = match &recovered.unconfirmed {
+                None => format!("{cluster} is fenced"),
+                Some(why) => format!(
+                    "NOT CONFIRMED that clients are there, and none on {cluster}, which may not be fenced any more: {why}"
+                ),
+            };
             format!(
-                "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {cluster} is fenced"
+                "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {fenced}"
             )
         }
     }

@@ -302,6 +302,10 @@ fn the_end_names_the_cluster_with_the_data_and_the_one_that_clients_are_on() {
     let record = recovered().dns[0].clone();
     let two = Recovered { dns: vec![record.clone(), record], ..recovered() };
     assert!(first(two).starts_with("db.example.com and 1 more lead to orders-r, which has the data of orders"));
+    assert!(first(recovered()).ends_with("; orders is fenced"));
+    let open = first(Recovered { unconfirmed: Some("app is on orders".to_owned()), ..recovered() });
+    assert!(open.contains("NOT CONFIRMED") && open.ends_with("app is on orders"), "{open}");
+    assert!(!open.contains("orders is fenced"), "{open}");
     let beside = Recovered { dns: Vec::new(), fence: None, ..recovered() };
     assert_eq!(
         first(beside),
