@@ -247,6 +247,28 @@ async fn who_names_no_recovery_means_the_one_that_waits_for_people_then_one_that
 }
 
 #[tokio::test]
+async fn a_start_that_was_refused_does_not_hide_the_recovery_that_needs_a_person() {
+    for (needs, refusal) in [("NeedsOperator", "LeaseHeld"), ("Stopped", "LeaseHeld"), ("Recovered", "LeaseHeld")] {
+        let aws = FakeAws::default();
+        let arn = aws.add_running("b-first");
+        aws.end(&arn, Status::Stopped, Value::Null);
+        ended(&aws, "a-refused", "NothingChanged");
+        {
+            let mut state = aws.state();
+            // The table has the state in which one was stopped until somebody records its end.
+            let of_table = if needs == "Stopped" { "Running" } else { needs };
+            state.records.get_mut("b-first").unwrap().state = of_table.into();
+            state.records.get_mut("a-refused").unwrap().error = Some(refusal.into());
+        }
+        let found = aws.client().foremost().await.unwrap();
+        assert_eq!(found, if needs == "Recovered" { "a-refused" } else { "b-first" }, "{needs}");
+        // One that failed with a restored cluster of its own is not hidden by it.
+        aws.state().records.get_mut("a-refused").unwrap().error = Some("VerificationFailed".into());
+        assert_eq!(aws.client().foremost().await.unwrap(), "a-refused", "{needs}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_of_one_cluster_or_of_all_and_no_longer_than_asked_for() {
     let aws = FakeAws::default();
     assert!(refused(aws.client().foremost().await).contains("no recovery yet"));

@@ -193,7 +193,7 @@ If you approve:
   - db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
   ! what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
 If you reject:
-  - no traffic is moved, and orders-r is deleted
+  - no traffic is moved, and orders-r is deleted if nobody uses it
 ";
 
 #[test]
@@ -268,7 +268,7 @@ login: postgres, secret version AWSCURRENT, TLS with a verified certificate
 • db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
 :warning: what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
 *If you reject:*
-• no traffic is moved, and orders-r is deleted"
+• no traffic is moved, and orders-r is deleted if nobody uses it"
     );
 }
 
