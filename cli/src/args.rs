@@ -65,7 +65,7 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Approve a recovery that waits for it
     Approve(DecideOptions),
-    /// Reject it: no traffic is moved, and what the recovery made is deleted
+    /// Reject it: no traffic is moved, and what the recovery made is deleted if nobody uses it
     Reject(DecideOptions),
     /// Undo a recovery in whatever state it is: traffic is on the source again, and its lease is free
     Undo(UndoOptions),

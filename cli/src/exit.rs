@@ -10,7 +10,7 @@ Exit codes:
   0    it was done; a recovery that was followed has ended in Recovered (or Undone)
   1    a call to AWS failed, or could not be made
   2    the arguments were not understood
-  3    NothingChanged: it failed, and clients are where they were all the time; or a dry run found what blocks the recovery
+  3    NothingChanged: it failed, and clients are where they were; or a dry run found what blocks the recovery
   4    NeedsOperator: it failed half-way, or was stopped from outside; a person must look
   5    refused: nothing was started or decided
   6    RolledBack: it failed after traffic had moved, and traffic is back on the source

@@ -33,6 +33,7 @@ const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 /// Follows an execution to its end, or until Ctrl-C.
 pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &str) -> Result<Completion, Failure> {
     let mut screen = Screen::new(*output, id);
+    screen.asked = asked(client, id).await;
     let mut follower = ExecutionFollower::new(arn);
     let mut failing_since: Option<Timestamp> = None;
     loop {
@@ -68,6 +69,23 @@ pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &
         }
     }
 }
+
+/// The time at which people were asked; none where they are not, or that cannot be read.
+// The state of the wait is entered each minute anew, and the history is read from its last events.
+async fn asked(client: &AwsClient, id: &str) -> Option<Timestamp> {
+    client.recovery(id).await.ok()?.approval.map(|approval| approval.requested_at)
+}
+
+/// The time since which an execution is in a state that it entered at `at`, by the oldest event that was read.
+fn since(state: &str, at: Timestamp, asked: Option<Timestamp>) -> Timestamp {
+    match asked {
+        Some(asked) if state == WAIT_FOR_PEOPLE => asked.min(at),
+        _ => at,
+    }
+}
+
+/// The state in which people decide.
+const WAIT_FOR_PEOPLE: &str = "RequestApproval";
 
 /// Waits a moment, then reads the events since the last call.
 async fn next_events(
@@ -107,6 +125,8 @@ struct Screen {
     bar: ProgressBar,
     began: Timestamp,
     current: Option<CurrentState>,
+    /// The time at which people were asked before this began.
+    asked: Option<Timestamp>,
     steps: Option<Steps>,
     /// The columns of the terminal; none in a pipe.
     width: Option<usize>,
@@ -128,7 +148,16 @@ impl Screen {
         bar.enable_steady_tick(Duration::from_millis(120));
         bar.set_message("the execution starts");
         let width = width(&console::Term::stderr());
-        Self { output, id: id.to_owned(), bar, began: SystemClock.now(), current: None, steps: None, width }
+        Self {
+            output,
+            id: id.to_owned(),
+            bar,
+            began: SystemClock.now(),
+            current: None,
+            asked: None,
+            steps: None,
+            width,
+        }
     }
 
     fn poll(&self) -> Duration {
@@ -166,14 +195,15 @@ impl Screen {
         self.finished(at);
         let number = self.steps.as_mut().and_then(|steps| steps.enter(&state));
         // From the state's beginning, and not from that of this command, which may be an hour younger.
-        self.bar.set_elapsed(SystemClock.now().duration_since(at).unsigned_abs());
+        let since = since(&state, at, self.asked);
+        self.bar.set_elapsed(SystemClock.now().duration_since(since).unsigned_abs());
         self.bar.set_message(format!("{}{state}: {sentence}", step_of(number)));
         let moved = self.steps.as_ref().is_none_or(|steps| !steps.has_moved_nothing());
         self.bar.set_prefix(if moved { GOES_ON } else { NOTHING_MOVED });
-        if state == "RequestApproval" {
+        if state == WAIT_FOR_PEOPLE {
             self.line(&printable(&format!("{} waits for a decision: rewind approve {}", self.id, self.id)));
         }
-        self.current = Some(CurrentState { name: state, since: at, number, status: None, error: None });
+        self.current = Some(CurrentState { name: state, since, number, status: None, error: None });
     }
 
     /// Shows how long the present state took, and that it is over.
@@ -269,7 +299,7 @@ impl Screen {
                 Err(why) => format::failed(&self.id, ending, Some(&why)),
             },
             Ending::NothingChanged | Ending::RolledBack | Ending::NeedsOperator | Ending::Stopped => {
-                format::failed(&self.id, ending, cause)
+                format::failed(&self.id, ending, cause.map(|cause| self.output.in_words(cause)).as_deref())
             }
         };
         self.output.result(&document, &text);
@@ -291,7 +321,7 @@ impl Screen {
     }
 
     fn note(&self, text: &str) {
-        let parts = render::broken(&printable(text), self.width, 13, 13);
+        let parts = render::broken(&printable(&self.output.in_words(text)), self.width, 13, 13);
         self.line(&format!("           ! {}", parts.join("\n             ")));
     }
 
@@ -325,6 +355,15 @@ fn short(cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_for_people_began_when_they_were_asked_and_not_with_the_oldest_event_that_was_read() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (asked, read) = (time("2026-11-23T02:00:00Z"), time("2026-11-23T09:10:00Z"));
+        assert_eq!(since(WAIT_FOR_PEOPLE, read, Some(asked)), asked);
+        assert_eq!(since(WAIT_FOR_PEOPLE, read, None), read);
+        assert_eq!(since("AwaitRewind", read, Some(asked)), read);
+    }
 
     #[test]
     fn a_failed_attempt_is_shown_in_one_short_line() {

@@ -4,9 +4,10 @@ use crate::args::Options;
 use crate::exit::Failure;
 use console::Style;
 use rewind_core::{printable_json, printable_lines};
-use rewind_ui::{Document, render};
+use rewind_ui::{Document, in_flags, render};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The form of the output.
@@ -14,12 +15,24 @@ use std::process::ExitCode;
 pub(crate) struct Output {
     json: bool,
     verbose: bool,
+    /// True if the request came in a file, whose fields people know by their names.
+    has_file: bool,
 }
 
 impl Output {
     /// Chooses JSON for a script, or text for a person.
     pub(crate) fn new(options: &Options) -> Self {
-        Self { json: options.json, verbose: options.verbose }
+        Self { json: options.json, verbose: options.verbose, has_file: false }
+    }
+
+    /// The same form, for a request that came in `file` or in options alone.
+    pub(crate) fn of_request(self, file: Option<&Path>) -> Self {
+        Self { has_file: file.is_some(), ..self }
+    }
+
+    /// Brings a message about a request into the words in which it came.
+    pub(crate) fn in_words(self, message: &str) -> String {
+        if self.has_file { message.to_owned() } else { in_flags(message) }
     }
 
     /// True if a person wants every state and every attempt.
@@ -82,4 +95,19 @@ pub(crate) fn for_stderr(document: &Document) -> String {
 /// The columns of a terminal; none for a pipe, in which no line is broken: a script reads it line by line.
 pub(crate) fn width(terminal: &console::Term) -> Option<usize> {
     terminal.size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_in_options_unless_the_request_came_in_a_file() {
+        let output = Output { json: false, verbose: false, has_file: false };
+        let cause = "`secretArn` was not found";
+        assert_eq!(output.in_words(cause), "`--secret` was not found");
+        let of_file = output.of_request(Some(Path::new("request.json")));
+        assert_eq!(of_file.in_words(cause), cause);
+        assert_eq!(of_file.of_request(None).in_words(cause), "`--secret` was not found");
+    }
 }

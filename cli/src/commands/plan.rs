@@ -21,6 +21,7 @@ pub(crate) async fn run(
     options: &PlanOptions,
 ) -> Result<Completion, Failure> {
     let base = read_request(options.request.as_deref())?;
+    let output = &output.of_request(options.request.as_deref());
     let Asked { request, moment } = Asked::of(aws, &options.args, base, true).await?;
     output.note(&format::moment(moment.as_deref()));
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.

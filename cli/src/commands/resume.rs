@@ -21,6 +21,7 @@ pub(crate) async fn run(
     output: &Output,
     options: &ResumeOptions,
 ) -> Result<Completion, Failure> {
+    let output = &output.of_request(options.request.as_deref());
     let completed = complete::options(&Route53::from_env(aws), &options.args.options).await?;
     let args = ResumeArgs { options: completed, ..options.args.clone() };
     let request = args.request(read_request(options.request.as_deref())?).map_err(Failure::Usage)?;

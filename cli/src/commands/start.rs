@@ -54,6 +54,7 @@ pub(crate) async fn run(
     options: &StartOptions,
 ) -> Result<Completion, Failure> {
     let base = read_request(options.request.as_deref())?;
+    let output = &output.of_request(options.request.as_deref());
     let Asked { request, moment } = Asked::of(aws, &options.args.request, base, false).await?;
     output.note(&format::moment(moment.as_deref()));
     // A given name makes a repeated start harmless: Step Functions keeps it taken for 90 days.

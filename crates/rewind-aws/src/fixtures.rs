@@ -298,6 +298,8 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         approval: None,
         decision: None,
         undo: None,
+        undoes: None,
+        fence_begun_at: None,
         clean_up: None,
         resumed_by: None,
         error: None,
@@ -347,6 +349,7 @@ pub fn recovered() -> Recovered {
         },
         safety_clone: None,
         held_jobs: Vec::new(),
+        unconfirmed: None,
         outage_seconds: Some(3.2),
         timings: [("StartRestore".to_owned(), 1.5), ("total".to_owned(), 14.1)].into(),
     }

@@ -155,6 +155,8 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         approval,
         decision: json(item, "decision", &mut unreadable),
         undo: json(item, "undo", &mut unreadable),
+        undoes: None,
+        fence_begun_at: text(item, "fenceBegunAt").map(|at| time(&at)).transpose()?,
         clean_up: json(item, "cleanUp", &mut unreadable),
         resumed_by: text(item, "resumedBy"),
         error: text(item, "error"),
@@ -212,6 +214,14 @@ mod tests {
     fn the_record_of_a_recovery_that_failed_before_its_plan_is_read() {
         let record = record(&item(&WHOLE)).unwrap();
         assert_eq!((record.plan, record.new_cluster, record.approval), (None, None, None));
+        assert_eq!(record.fence_begun_at, None);
+    }
+
+    #[test]
+    fn the_beginning_of_the_fence_is_read() {
+        let mut begun = item(&WHOLE);
+        begun.insert("fenceBegunAt".to_owned(), AttributeValue::S("2026-11-23T10:40:00Z".to_owned()));
+        assert_eq!(record(&begun).unwrap().fence_begun_at, Some(time("2026-11-23T10:40:00Z").unwrap()));
     }
 
     #[test]

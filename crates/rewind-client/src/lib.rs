@@ -17,8 +17,8 @@ mod window;
 pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
+pub use rewind_core::Undoing;
 pub use start::{RecoveryName, StartedExecution};
-pub use undo::Undoing;
 
 /// The result of every method of the client.
 pub type ClientResult<T> = Result<T, ClientError>;

@@ -4,7 +4,7 @@ use crate::{ClientError, ClientResult, RecoveryClient, RecoveryName, StartedExec
 use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{RecoveryRecord, Strategy};
+use rewind_core::RecoveryRecord;
 use serde_json::{Map, Value};
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
@@ -16,7 +16,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     pub async fn resumable(&self, id: &str) -> ClientResult<RecoveryRecord> {
         let recovery = self.recovery(id).await?;
         // The state machine checks more. Here a wrong id is answered at once, without an execution.
-        match why_not_resumable(&recovery) {
+        match recovery.why_not_resumable() {
             None => Ok(recovery),
             Some(why) => Err(ClientError::Refused(format!("{id} cannot be resumed: {why}; nothing was changed"))),
         }
@@ -39,28 +39,4 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         request.entry("cluster").or_insert(Value::from(recovery.cluster));
         self.start(name, &Value::Object(request), signer).await
     }
-}
-
-/// Explains why a recovery cannot be resumed; none where the state machine decides.
-fn why_not_resumable(recovery: &RecoveryRecord) -> Option<String> {
-    let anew = "next step: start a recovery, which restores a cluster of its own";
-    match recovery.state.as_str() {
-        "Running" | "AwaitingApproval" => {
-            return Some(
-                "it has not ended; next step: let it end, or reject it when it asks, or stop its execution".to_owned(),
-            );
-        }
-        state @ ("Recovered" | "Undone") => {
-            return Some(format!("it ended in {state}, so its restored cluster has had the traffic; {anew}"));
-        }
-        "Planned" => return Some(format!("it was a plan, and restored nothing; {anew}")),
-        _ => {}
-    }
-    if recovery.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack) {
-        return Some(format!(
-            "it was to rewind {} in place, so there is no restored cluster; {anew}",
-            recovery.cluster
-        ));
-    }
-    recovery.new_cluster.is_none().then(|| format!("it ended before it had a plan, so it restored nothing; {anew}"))
 }

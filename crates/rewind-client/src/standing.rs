@@ -12,8 +12,23 @@ use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{ClusterSeen, LeadsTo, PlannedRecord, RecordSeen, RecoveryRecord, Seen, Standing, World};
 
 impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
-    /// Looks how the clusters of a recovery stand at `now`.
+    /// Looks how the clusters of a recovery stand at `now`; of an undo, those of the recovery that it undoes.
     pub async fn standing<C: ReadClusters, Z: Zones>(
+        &self,
+        recovery: &RecoveryRecord,
+        world: (&C, &Z),
+        now: Timestamp,
+    ) -> Standing {
+        let Some(undoes) = &recovery.undoes else { return self.standing_of(recovery, world, now).await };
+        match self.recovery(undoes).await {
+            Ok(undone) if undone.plan.is_some() => self.standing_of(&undone, world, now).await.under_undo(recovery),
+            Ok(_) => Standing::not_seen(&recovery.id, format!("the record of {undoes} has no plan")),
+            // Without its record nobody knows which records and fences there are.
+            Err(error) => Standing::not_seen(&recovery.id, format!("the record of {undoes} cannot be read: {error}")),
+        }
+    }
+
+    async fn standing_of<C: ReadClusters, Z: Zones>(
         &self,
         recovery: &RecoveryRecord,
         (clusters, zones): (&C, &Z),
@@ -57,6 +72,7 @@ fn cluster_seen(cluster: &Cluster) -> ClusterSeen {
         status: cluster.status.clone(),
         keep_until: cluster.tag(KEEP_UNTIL_TAG).map(ToOwned::to_owned),
         marked_fenced: cluster.tag(FENCED_BY_TAG).is_some(),
+        security_groups: cluster.security_groups.clone(),
     }
 }
 

@@ -120,6 +120,9 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         approval: None,
         decision: None,
         undo: None,
+        // Only the input of an undo names a recovery in this field.
+        undoes: execution.input.get("recovery").and_then(Value::as_str).map(ToOwned::to_owned),
+        fence_begun_at: None,
         clean_up: None,
         resumed_by: None,
         error: execution.error,

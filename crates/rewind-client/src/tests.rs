@@ -146,8 +146,18 @@ async fn what_left_nothing_to_go_on_from_is_refused_at_once() {
     }
     aws.state().records.get_mut("in-place").unwrap().plan = Some(Plan { strategy: Strategy::Backtrack, ..plan() });
     aws.state().records.get_mut("unplanned").unwrap().new_cluster = None;
+    aws.add_recovered("beside");
+    {
+        let mut state = aws.state();
+        let beside = Recovered { dns: Vec::new(), ..recovered() };
+        state.records.get_mut("beside").unwrap().outcome = Some(Outcome::Recovered(Box::new(beside)));
+    }
     for (id, message) in [
-        ("running", "it has not ended"),
+        (
+            "running",
+            "it has not ended; next step: let it end; or rewind cancel running ends it and keeps its restored cluster",
+        ),
+        ("beside", "handed over beside orders"),
         ("recovered", "has had the traffic"),
         ("undone", "it ended in Undone"),
         ("in-place", "in place"),
@@ -234,6 +244,28 @@ async fn who_names_no_recovery_means_the_one_that_waits_for_people_then_one_that
     let aws = FakeAws::default();
     aws.add_recovered("ended");
     assert_eq!(aws.client().foremost().await.unwrap(), "ended");
+}
+
+#[tokio::test]
+async fn a_start_that_was_refused_does_not_hide_the_recovery_that_needs_a_person() {
+    for (needs, refusal) in [("NeedsOperator", "LeaseHeld"), ("Stopped", "LeaseHeld"), ("Recovered", "LeaseHeld")] {
+        let aws = FakeAws::default();
+        let arn = aws.add_running("b-first");
+        aws.end(&arn, Status::Stopped, Value::Null);
+        ended(&aws, "a-refused", "NothingChanged");
+        {
+            let mut state = aws.state();
+            // The table has the state in which one was stopped until somebody records its end.
+            let of_table = if needs == "Stopped" { "Running" } else { needs };
+            state.records.get_mut("b-first").unwrap().state = of_table.into();
+            state.records.get_mut("a-refused").unwrap().error = Some(refusal.into());
+        }
+        let found = aws.client().foremost().await.unwrap();
+        assert_eq!(found, if needs == "Recovered" { "a-refused" } else { "b-first" }, "{needs}");
+        // One that failed with a restored cluster of its own is not hidden by it.
+        aws.state().records.get_mut("a-refused").unwrap().error = Some("VerificationFailed".into());
+        assert_eq!(aws.client().foremost().await.unwrap(), "a-refused", "{needs}");
+    }
 }
 
 #[tokio::test]
@@ -613,7 +645,7 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
     };
     for (state, outcome, why) in [
         ("Undone", Some(recovered()), "already"),
-        ("NothingChanged", None, "orders has its traffic all the time"),
+        ("NothingChanged", None, "orders has its traffic"),
         ("RolledBack", None, "back on the source already"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),
@@ -623,9 +655,13 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
         let why_not = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
         assert!(why_not.contains(why), "{state}: {why_not}");
     }
-    with("Running", None);
     aws.state().records.get_mut("r-1").unwrap().plan = None;
-    assert!(refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await).contains("no plan yet"));
+    // Whoever is told to wait for a plan of one that has ended waits for ever.
+    for (state, why) in [("Running", "no plan yet"), ("Stopped", "nothing to undo"), ("Planned", "it was a plan")] {
+        with(state, None);
+        let why_not = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
+        assert!(why_not.contains(why), "{state}: {why_not}");
+    }
     with("Recovered", Some(recovered()));
     aws.state().records.get_mut("r-1").unwrap().unreadable.push("cleanUp in the record cannot be read".into());
     let why = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
@@ -733,4 +769,36 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     let unseen = standing(&aws, &Zone(None)).await;
     assert_eq!(unseen.traffic, [""; 0]);
     assert!(unseen.unseen[0].starts_with("where db.example.com leads: AccessDenied to Z1"), "{:?}", unseen.unseen);
+}
+
+/// The product itself prints the id of an undo, and whoever asks for it must not be calmed.
+#[tokio::test]
+async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
+    let aws = FakeAws::default();
+    aws.add_recovered("r-1");
+    let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
+    aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: true });
+    let moved = Zone(Some("orders-r.cluster-x.us-east-1.rds.amazonaws.com"));
+    let look = async || {
+        let undo = aws.client().recovery(&begun.id).await.unwrap();
+        aws.client().standing(&undo, (&rds_with_restored(), &moved), time(NOW)).await
+    };
+    let shown = look().await;
+    assert_eq!(shown.traffic[0], "db.example.com leads to orders-r");
+    assert_eq!(shown.fenced, ["orders", "orders-r"]);
+    assert!(shown.outage.unwrap().contains("orders-r, which may be fenced"));
+    assert_eq!(shown.commands[0].command, "rewind status r-1-undo --follow");
+    // A person was called: the recovery is undone again, under the next name.
+    aws.add_event(&begun.arn, What::Entered("NeedsOperator".into()));
+    aws.end(&begun.arn, Status::Failed, Value::Null);
+    assert_eq!(look().await.commands[0].command, "rewind undo r-1");
+    let why = refused(aws.client().undo("r-1-undo", Undoing::Undo, Some("orders"), "ann").await);
+    assert!(why.contains("it is an undo; next step: rewind status r-1"), "{why}");
+    aws.state().records.clear();
+    for why in ["the record of r-1 has no plan", "the record of r-1 cannot be read"] {
+        let blind = look().await;
+        assert!(blind.unseen[0].contains(why), "{blind:?}");
+        assert_eq!((blind.traffic, blind.commands.len()), (vec![], 1));
+        aws.state().executions.retain(|arn, _| *arn == begun.arn);
+    }
 }

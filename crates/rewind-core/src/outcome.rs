@@ -169,6 +169,10 @@ pub struct Recovered {
     /// The jobs of the restored cluster that would have acted by themselves.
     #[serde(default)]
     pub held_jobs: Vec<HeldJob>,
+    /// The reason why it is not known that clients are on the restored cluster and that the source is still fenced; none where both
+    /// were seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<String>,
     /// Seconds from the beginning of the fence until clients could have a database again; none where they always had one, or that
     /// was not confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,12 @@ pub struct RecoveryRecord {
     pub decision: Option<RecordedDecision>,
     /// The undo of the recovery.
     pub undo: Option<UndoRecord>,
+    /// The id of the recovery that this one undoes; none where it is no undo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// The time at which it noted that it begins to fence the source; none before that, and in a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence_begun_at: Option<Timestamp>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
     /// The id of the recovery that adopted the restored cluster of this one.

@@ -2,7 +2,7 @@
 //! that are safe now. It reads nothing: [`World`] holds what somebody else has read, and what could not be seen is never guessed.
 
 use crate::record::RecoveryRecord;
-use crate::request::Strategy;
+use crate::refusals::Undoing;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -62,6 +62,8 @@ pub struct ClusterSeen {
     pub keep_until: Option<String>,
     /// True if it bears the mark of a recovery that fenced it.
     pub marked_fenced: bool,
+    /// The security groups.
+    pub security_groups: Vec<String>,
 }
 
 /// The fences of a recovery, by their records, each of which is there until its fence is lifted completely.
@@ -116,8 +118,10 @@ pub struct Standing {
     pub outage: Option<String>,
     /// The cluster behind each name.
     pub traffic: Vec<String>,
-    /// The clusters that are fenced.
+    /// The clusters that are noted as fenced, without those that are gone.
     pub fenced: Vec<String>,
+    /// A sentence for each of them, with its present security groups: people may have changed them since.
+    pub fences: Vec<String>,
     /// The clusters that are kept, and until when.
     pub kept: Vec<String>,
     /// The holder of the lease.
@@ -135,11 +139,30 @@ impl Standing {
         Self {
             outage: outage(&names, world),
             traffic: traffic(&names, world),
-            fenced: fenced(&names, world),
+            fenced: fenced(&names, world).map(|(cluster, _)| cluster.to_owned()).collect(),
+            fences: fences(&names, world),
             kept: kept(&names, world),
             lease: lease(&names, world),
             unseen: unseen(&names, world),
             commands: commands(recovery, &names, world),
+        }
+    }
+
+    /// Makes the standing of a recovery of which nothing was seen, with the reason.
+    pub fn not_seen(id: &str, why: impl Into<String>) -> Self {
+        Self {
+            unseen: vec![format!("how the clusters of {id} stand: {}", why.into())],
+            commands: vec![again(id)],
+            ..Self::default()
+        }
+    }
+
+    /// Makes it the standing that the status of an undo shows: while the undo runs it is followed, and nothing else is safe.
+    #[must_use]
+    pub fn under_undo(self, undo: &RecoveryRecord) -> Self {
+        match undo.is_open() {
+            true => Self { commands: vec![follow(&undo.id)], ..self },
+            false => self,
         }
     }
 }
@@ -149,15 +172,21 @@ struct Names<'a> {
     source: &'a str,
     restored: &'a str,
     in_place: bool,
+    /// True if it goes on and has no plan yet: it may move records later.
+    has_no_plan_yet: bool,
+    /// True if the records of the recovery are known: a plan that cannot be read may name some.
+    knows_records: bool,
 }
 
 impl<'a> Names<'a> {
     fn of(recovery: &'a RecoveryRecord) -> Self {
-        let in_place = recovery.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack);
         Self {
             source: &recovery.cluster,
             restored: recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
-            in_place,
+            in_place: recovery.is_in_place(),
+            has_no_plan_yet: recovery.plan.is_none() && recovery.is_open(),
+            knows_records: recovery.plan.is_some()
+                || recovery.unreadable.is_empty() && recovery.outcome.is_none() && recovery.moved.is_none(),
         }
     }
 
@@ -199,19 +228,35 @@ fn traffic(names: &Names<'_>, world: &World) -> Vec<String> {
         Some(format!("{} leads to {}", record.name, names.behind(leads, NO_FENCE).0))
     };
     match (world.records.is_empty(), names.in_place) {
-        (true, true) => vec![format!("{} has its clients: it is rewound in place", names.source)],
-        (true, false) => vec![format!("no record is moved: whoever uses {} still does", names.source)],
+        (true, _) if !names.knows_records => Vec::new(),
+        (true, true) => vec![format!("clients use {} itself", names.source)],
+        // No word about the source: another recovery may have fenced it, or moved its records.
+        (true, false) if names.has_no_plan_yet => vec!["this recovery has moved no record yet".to_owned()],
+        (true, false) => vec!["this recovery moves no record".to_owned()],
         (false, _) => world.records.iter().filter_map(told).collect(),
     }
 }
 
-fn fenced(names: &Names<'_>, world: &World) -> Vec<String> {
+/// The clusters that are noted as fenced, as they were seen. The note outlives a cluster that the clean-up has deleted.
+fn fenced<'a>(
+    names: &'a Names<'_>,
+    world: &'a World,
+) -> impl Iterator<Item = (&'a str, &'a Seen<Option<ClusterSeen>>)> {
     let fences = world.fences.found().copied().unwrap_or(NO_FENCE);
-    [(fences.source, names.source), (fences.restored, names.restored)]
+    [(fences.source, names.source, &world.source), (fences.restored, names.restored, &world.restored)]
         .into_iter()
-        .filter(|(is_fenced, _)| *is_fenced)
-        .map(|(_, cluster)| cluster.to_owned())
-        .collect()
+        .filter(|(is_fenced, _, seen)| *is_fenced && **seen != Seen::Found(None))
+        .map(|(_, cluster, seen)| (cluster, seen))
+}
+
+fn fences(names: &Names<'_>, world: &World) -> Vec<String> {
+    let told = |(name, seen): (&str, &Seen<Option<ClusterSeen>>)| match seen.found() {
+        Some(Some(cluster)) if !cluster.security_groups.is_empty() => {
+            format!("{name} is noted as fenced, and its security groups are {}", cluster.security_groups.join(", "))
+        }
+        _ => format!("{name} is noted as fenced"),
+    };
+    fenced(names, world).map(told).collect()
 }
 
 fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
@@ -234,6 +279,10 @@ fn unseen(names: &Names<'_>, world: &World) -> Vec<String> {
     let mut unseen = Vec::new();
     let mut note = |what: String, why: Option<&str>| unseen.extend(why.map(|why| format!("{what}: {why}")));
     note("whether the execution runs".to_owned(), why(&world.runs));
+    note(
+        "where the traffic is".to_owned(),
+        (!names.knows_records).then_some("the record has no plan that can be read"),
+    );
     for record in &world.records {
         note(format!("where {} leads", record.name), why(&record.leads));
     }
@@ -251,64 +300,139 @@ fn why<T>(seen: &Seen<T>) -> Option<&str> {
     }
 }
 
+fn command(command: String, effect: String) -> SafeCommand {
+    SafeCommand { command, effect }
+}
+
+fn again(id: &str) -> SafeCommand {
+    command(format!("rewind status {id}"), "shows this again; it changes nothing".to_owned())
+}
+
+fn follow(id: &str) -> SafeCommand {
+    command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned())
+}
+
 fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<SafeCommand> {
     let id = &recovery.id;
-    let command = |command: String, effect: String| SafeCommand { command, effect };
-    let again = command(format!("rewind status {id}"), "shows this again; it changes nothing".to_owned());
     // A deletion that has begun is not stopped by moving clients to it.
     if recovery.clean_up.is_some() || !recovery.unreadable.is_empty() {
-        return vec![again];
+        return vec![again(id)];
     }
     if let Some(resumed_by) = &recovery.resumed_by {
         let effect =
             format!("shows {resumed_by}, which resumed this one and has its restored cluster; it changes nothing");
         return vec![command(format!("rewind status {resumed_by}"), effect)];
     }
-    let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again] };
-    let undo = command(
-        format!("rewind undo {id}"),
-        match fences.source {
-            true => format!("traffic goes back to {}, and its fence is lifted; asks first", names.source),
-            false => format!("leaves traffic on {}, and releases the lease; asks first", names.source),
-        },
-    );
-    let cancel = command(
-        format!("rewind cancel {id}"),
-        format!("ends it and undoes what it has done: traffic is on {} then; asks first", names.source),
-    );
-    let resume = || {
-        let is_there = world.restored.found().is_some_and(Option::is_some);
-        (is_there && !names.in_place && !fences.restored).then(|| {
-            command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored))
-        })
-    };
-    match (recovery.state.as_str(), runs) {
-        ("AwaitingApproval", true) => vec![
+    let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again(id)] };
+    match *runs {
+        true => commands_while_it_runs(recovery, names, *fences),
+        false => commands_after_its_end(recovery, names, world, *fences),
+    }
+}
+
+fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>, fences: FencesSeen) -> Vec<SafeCommand> {
+    let id = &recovery.id;
+    let cancel = recovery.why_not_undoable(Undoing::Cancel).is_none().then(|| {
+        command(
+            format!("rewind cancel {id}"),
+            format!("ends it and undoes what it has done: traffic is on {} then; asks first", names.source),
+        )
+    });
+    match recovery.state.as_str() {
+        "AwaitingApproval" => [
             command(format!("rewind approve {id}"), "shows what there is to decide on, and asks".to_owned()),
             command(
                 format!("rewind reject {id}"),
                 format!("ends it, and deletes {} if nobody uses it; asks first", names.restored),
             ),
-            cancel,
-        ],
+        ]
+        .into_iter()
+        .chain(cancel)
+        .collect(),
         // In place it alone knows how far it has come.
-        (_, true) if names.in_place && fences.source => vec![again],
-        (_, true) => {
-            vec![command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned()), cancel]
-        }
-        ("Recovered", false) if names.in_place || world.records.is_empty() => vec![again],
-        ("Recovered", false) => match world.source.found() {
-            Some(Some(_)) => vec![undo],
-            _ => vec![again],
-        },
-        ("Undone", false) => vec![again],
-        ("NothingChanged" | "RolledBack", false) => resume().map_or_else(|| vec![again], |resume| vec![resume]),
-        _ if names.in_place && fences.source => vec![again],
+        _ if names.in_place && fences.source => vec![again(id)],
+        _ => [follow(id)].into_iter().chain(cancel).collect(),
+    }
+}
+
+fn commands_after_its_end(
+    recovery: &RecoveryRecord,
+    names: &Names<'_>,
+    world: &World,
+    fences: FencesSeen,
+) -> Vec<SafeCommand> {
+    // Both an undo and a resume need the lease.
+    if let Some(holder) = other_holder(recovery, world) {
+        let effect = format!("shows {holder}, which holds the lease of {}; it changes nothing", names.source);
+        return vec![command(format!("rewind status {holder}"), effect)];
+    }
+    let id = &recovery.id;
+    let resume = || {
+        is_resumable(recovery, world, fences).then(|| {
+            command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored))
+        })
+    };
+    // Traffic cannot go back to a cluster that is gone.
+    let is_undoable = world.source != Seen::Found(None) && recovery.why_not_undoable(Undoing::Undo).is_none();
+    let undo = || is_undoable.then(|| command(format!("rewind undo {id}"), effect_of_undo(names, world, fences)));
+    let safe: Vec<SafeCommand> = match recovery.state.as_str() {
+        "Recovered" if names.in_place || world.records.is_empty() || world.source.found().is_none() => Vec::new(),
+        "Recovered" => undo().into_iter().collect(),
+        "Undone" | "Planned" => Vec::new(),
+        "NothingChanged" | "RolledBack" => resume().into_iter().collect(),
+        // What was rewound in place is not rewound back.
+        "NeedsOperator" if names.in_place => Vec::new(),
+        _ if names.in_place && fences.source => Vec::new(),
         // Stopped, or a person was called.
         _ => {
             let on_source = !fences.source && recovery.moved.is_none();
-            resume().filter(|_| on_source).into_iter().chain([undo]).collect()
+            resume().filter(|_| on_source).into_iter().chain(undo()).collect()
         }
+    };
+    if safe.is_empty() { vec![again(id)] } else { safe }
+}
+
+/// The holder of the lease, where it is neither the recovery nor an undo of it.
+fn other_holder<'a>(recovery: &RecoveryRecord, world: &'a World) -> Option<&'a str> {
+    let holder = world.lease.found()?.as_ref()?.holder.as_str();
+    let rest = holder.strip_prefix(recovery.id.as_str());
+    // An undo takes over the lease of the recovery, and of an earlier undo of it.
+    let is_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-undo"));
+    (!is_own).then_some(holder)
+}
+
+/// True if a new recovery would adopt the restored cluster, as far as can be seen from here.
+fn is_resumable(recovery: &RecoveryRecord, world: &World, fences: FencesSeen) -> bool {
+    let Some(Some(restored)) = world.restored.found() else { return false };
+    let status = restored.status.as_str();
+    let has_traffic = |record: &RecordSeen| record.leads == Seen::Found(LeadsTo::Restored);
+    let is_unusable = ["deleting", "stopping", "stopped", "inaccessible-encryption-credentials", "restore-error"]
+        .contains(&status)
+        || status.ends_with("failed");
+    !is_unusable
+        && !restored.marked_fenced
+        && !fences.restored
+        && !world.records.iter().any(has_traffic)
+        && recovery.why_not_resumable().is_none()
+}
+
+/// Tells what an undo does, by where the records lead now: a person may have moved them or lifted the fence.
+fn effect_of_undo(names: &Names<'_>, world: &World, fences: FencesSeen) -> String {
+    let source = names.source;
+    let any = |is: fn(&Seen<LeadsTo>) -> bool| world.records.iter().any(|record| is(&record.leads));
+    if any(|leads| matches!(leads, Seen::Found(LeadsTo::Elsewhere(_)))) {
+        return "changes nothing while a record that it moved leads to neither cluster; asks first".to_owned();
+    }
+    if any(|leads| leads.found().is_none()) {
+        return format!(
+            "looks where the records lead, and undoes what was done: traffic is on {source} then; asks first"
+        );
+    }
+    match (any(|leads| *leads == Seen::Found(LeadsTo::Restored)), fences.source) {
+        (true, true) => format!("traffic goes back to {source}, and its fence is lifted; asks first"),
+        (true, false) => format!("traffic goes back to {source}; asks first"),
+        (false, true) => format!("lifts the fence of {source}, which has the traffic; asks first"),
+        (false, false) => format!("leaves traffic on {source}, and releases the lease; asks first"),
     }
 }
 

@@ -27,7 +27,7 @@ pub enum ChatCommand {
     List(ListArgs),
     /// Approve a recovery that waits for it
     Approve(DecisionArgs),
-    /// Reject it: no traffic is moved, and what the recovery made is deleted
+    /// Reject it: no traffic is moved, and what the recovery made is deleted if nobody uses it
     Reject(DecisionArgs),
     /// Undo a recovery in whatever state it is: traffic is on the source again, and its lease is free
     Undo(UndoArgs),

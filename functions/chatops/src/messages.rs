@@ -95,7 +95,7 @@ pub(crate) fn decision_effect(plan: &Plan, approved: bool) -> String {
         }
         (Strategy::Backtrack, false) => format!("Nothing is changed: {cluster} stays as it is."),
         (_, true) => format!("{cluster} is fenced and its traffic moves to {new}."),
-        (_, false) => format!("{new} is deleted."),
+        (_, false) => format!("{new} is deleted if nobody uses it."),
     }
 }
 

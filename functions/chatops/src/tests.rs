@@ -525,7 +525,7 @@ async fn a_genuine_button_below_another_text_shows_its_effect_and_does_nothing_b
     let undo = Task::Undo { id: "r-3".into(), confirm: "orders".into(), undoing: Undoing::Undo };
     for (task, shown) in [
         (decide(true), &["Approve r-1?", "orders is fenced and its traffic moves to orders-r.", hash.as_str()][..]),
-        (decide(false), &["Reject r-1?", "orders-r is deleted."]),
+        (decide(false), &["Reject r-1?", "orders-r is deleted if nobody uses it."]),
         (start, &["Start r-4?", "cluster: orders", "to: latest", "cutover: dns"]),
         (undo, &["Undo r-3?", "orders has its traffic again, or keeps it."]),
     ] {

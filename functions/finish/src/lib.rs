@@ -233,9 +233,11 @@ where
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
         differences.extend(report.differences);
         notes.extend(landing_note(&plan, restored.rewound_to));
-        let place = match &safety_clone {
-            Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),
-            None => format!("kept on {}, which is fenced", plan.cluster),
+        let unconfirmed = input.unconfirmed.or(input.source_unseen);
+        let place = match (&safety_clone, &unconfirmed) {
+            (Some(safety_clone), _) => format!("kept on {}, the safety clone", safety_clone.cluster),
+            (None, None) => format!("kept on {}, which is fenced", plan.cluster),
+            (None, Some(_)) => format!("kept on {}, which may not be fenced any more", plan.cluster),
         };
         // In place there is no new cluster, and the safety clone must not be taken for one: it has the data of
         // before.
@@ -274,6 +276,7 @@ where
                 keep_until: keep_until.filter(|_| !is_in_place),
                 keep: keep.filter(|_| !is_in_place),
             },
+            unconfirmed,
             outage_seconds: outage(recovery.started_at, &input.timings),
             timings,
         })

@@ -484,8 +484,15 @@ async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
 async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
     let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let unseen = FinishInput { unconfirmed: Some("db: refused".to_owned()), ..input() };
-    let notes = step.finish(unseen).await.unwrap().notes;
+    let outcome = step.finish(unseen).await.unwrap();
+    let notes = outcome.notes;
     assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
+    // Nobody is told that the source is fenced, who was told above to look whether it is.
+    assert_eq!(outcome.unconfirmed.as_deref(), Some("db: refused"));
+    assert_eq!(outcome.not_carried_over.unwrap().place, "kept on orders, which may not be fenced any more");
+    let unseen = FinishInput { source_unseen: Some("denied".to_owned()), ..input() };
+    assert_eq!(step.finish(unseen).await.unwrap().unconfirmed.as_deref(), Some("denied"));
+    assert_eq!(step.finish(input()).await.unwrap().unconfirmed, None);
     assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
 }
 

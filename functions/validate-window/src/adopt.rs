@@ -117,9 +117,12 @@ impl Resumed {
         let is_open = matches!(state.as_str(), "Running" | "AwaitingApproval");
         match self.status.as_deref() {
             Some("RUNNING") => {
+                // A rejection would delete the cluster that is to be adopted, and a stop pages.
+                let cancel = format!(", or end it with rewind cancel {id}, which keeps its restored cluster");
+                let restores = self.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Restore);
                 return Err(StepError::new(ErrorName::LeaseHeld, format!("`resume`: {id} is still running"))
                     .changed("nothing was changed")
-                    .advice("let it end, or reject it when it asks, or stop its execution; then resume it"));
+                    .advice(format!("let it end{}; then resume it", if restores { &cancel } else { "" })));
             }
             // Two recoveries on one cluster are worse than one that is resumed later.
             None if is_open => {
@@ -137,6 +140,11 @@ impl Resumed {
         let (cluster, restored) = (&plan.cluster, &plan.new_cluster);
         if plan.strategy == Strategy::Backtrack {
             return start_anew(format!("{id} was to rewind {cluster} in place, so there is no restored cluster"));
+        }
+        if state == "Recovered" && plan.dns.is_empty() {
+            return start_anew(format!(
+                "{id} is {state}: {restored} was handed over beside {cluster}, and may have been written to since"
+            ));
         }
         if matches!(state.as_str(), "Recovered" | "Undone") {
             return start_anew(format!(

@@ -1,8 +1,39 @@
 //! Every combination of what can be seen and what cannot.
 
 use super::*;
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::record::{CleanUpRecord, PossiblyMoved};
 use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generate;
+use serde_json::json;
+
+fn plan(strategy: &str) -> Plan {
+    serde_json::from_value(json!({
+        "recoveryId": "r-1", "cluster": "orders", "clusterArn": "arn", "engine": "aurora-postgresql",
+        "engineVersion": "16.4", "strategy": strategy, "reasons": [], "target": "2026-11-23T10:30:00Z",
+        "useLatest": false, "window": { "earliest": "2026-11-22T10:30:00Z", "latest": "2026-11-23T10:35:00Z" },
+        "newCluster": "orders-r", "instances": [], "checks": [], "secretArn": "arn", "approval": "required",
+        "dns": [{
+            "hostedZoneId": "Z1", "name": "db.example.com", "ttl": 5, "from": "orders.example.com", "endpoint": "writer",
+        }],
+        "approvalTimeoutSeconds": 3600, "keepSourceSeconds": 3600, "dryRun": false, "willDo": [], "warnings": [],
+    }))
+    .unwrap()
+}
+
+fn outcome(strategy: &str, dns: &serde_json::Value) -> Outcome {
+    Outcome::read(&json!({
+        "outcome": "Recovered", "recoveryId": "r-1", "strategy": strategy, "rewoundTo": "2026-11-23T10:30:00Z",
+        "cluster": "orders", "newCluster": "orders-r", "writerEndpoint": "w", "readerEndpoint": "r", "dns": dns,
+        "source": { "cluster": "orders" },
+    }))
+    .unwrap()
+}
+
+fn moved() -> serde_json::Value {
+    json!([{ "name": "db.example.com", "from": "orders.example.com", "to": "w", "ttl": 5 }])
+}
 
 fn record(state: &str) -> RecoveryRecord {
     RecoveryRecord {
@@ -16,13 +47,15 @@ fn record(state: &str) -> RecoveryRecord {
         approval: None,
         decision: None,
         undo: None,
+        undoes: None,
+        fence_begun_at: None,
         clean_up: None,
         resumed_by: None,
         error: None,
         cause: None,
-        outcome: None,
+        outcome: (state == "Recovered").then(|| outcome("restore", &moved())),
         moved: None,
-        plan: None,
+        plan: Some(plan("restore")),
         request: None,
         unreadable: Vec::new(),
     }
@@ -30,7 +63,12 @@ fn record(state: &str) -> RecoveryRecord {
 
 fn cluster(keep_until: Option<&str>) -> Seen<Option<ClusterSeen>> {
     let keep_until = keep_until.map(ToOwned::to_owned);
-    Seen::Found(Some(ClusterSeen { status: "available".into(), keep_until, marked_fenced: false }))
+    Seen::Found(Some(ClusterSeen {
+        status: "available".into(),
+        keep_until,
+        marked_fenced: false,
+        security_groups: vec!["sg-1".into()],
+    }))
 }
 
 fn world(runs: bool, leads: LeadsTo, source: bool, restored: bool) -> World {
@@ -95,6 +133,163 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
     assert_eq!(commands_of("Recovered", &gone), ["rewind status r-1"]);
 }
 
+/// An undo has changed nothing of an earlier one, and a start that is refused has seen nothing of it.
+#[test]
+fn one_without_a_plan_tells_of_its_own_records_alone_and_is_neither_cancelled_nor_undone() {
+    let unplanned = |state: &str| RecoveryRecord { plan: None, new_cluster: None, outcome: None, ..record(state) };
+    let unmoved =
+        |runs| World { records: Vec::new(), restored: Seen::Found(None), ..world(runs, LeadsTo::Source, false, false) };
+    for (state, runs, traffic, command) in [
+        ("Running", true, "this recovery has moved no record yet", "rewind status r-1 --follow"),
+        ("Stopped", false, "this recovery moves no record", "rewind status r-1"),
+        ("NothingChanged", false, "this recovery moves no record", "rewind status r-1"),
+        ("NeedsOperator", false, "this recovery moves no record", "rewind status r-1"),
+        ("Planned", false, "this recovery moves no record", "rewind status r-1"),
+    ] {
+        let standing = Standing::of(&unplanned(state), &unmoved(runs));
+        assert_eq!(standing.traffic, [traffic], "{state}");
+        let commands: Vec<&str> = standing.commands.iter().map(|command| command.command.as_str()).collect();
+        assert_eq!(commands, [command], "{state}");
+    }
+    let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..unplanned("Stopped") };
+    let standing = Standing::of(&unreadable, &unmoved(false));
+    assert_eq!((standing.traffic.len(), standing.unseen.len()), (0, 1), "{:?}", standing.unseen);
+    // The refused start is told whom to look at.
+    let holder = LeaseSeen { holder: "r-0".into(), until: Timestamp::UNIX_EPOCH };
+    let refused = World { lease: Seen::Found(Some(holder)), ..unmoved(false) };
+    let commands = Standing::of(&unplanned("NothingChanged"), &refused).commands;
+    assert_eq!(commands.iter().map(|command| command.command.as_str()).collect::<Vec<_>>(), ["rewind status r-0"]);
+}
+
+#[test]
+fn a_lease_of_ones_own_or_of_ones_undo_hides_no_command() {
+    for (holder, command) in
+        [("r-1", "rewind undo r-1"), ("r-1-undo-2", "rewind undo r-1"), ("r-2", "rewind status r-2")]
+    {
+        let lease = LeaseSeen { holder: holder.into(), until: Timestamp::UNIX_EPOCH };
+        let stopped = World { lease: Seen::Found(Some(lease)), ..world(false, LeadsTo::Restored, true, false) };
+        assert_eq!(commands_of("Stopped", &stopped), [command], "{holder}");
+    }
+}
+
+#[test]
+fn in_place_clients_use_the_source_in_every_state() {
+    let unmoved = |source| World { records: Vec::new(), ..world(false, LeadsTo::Source, source, false) };
+    for (state, fenced) in [("AwaitingApproval", false), ("NothingChanged", false), ("Stopped", true)] {
+        let in_place = RecoveryRecord { plan: Some(plan("backtrack")), ..record(state) };
+        let standing = Standing::of(&in_place, &unmoved(fenced));
+        assert_eq!(standing.traffic, ["clients use orders itself"], "{state}");
+        assert_eq!(standing.outage.is_some(), fenced, "{state}");
+    }
+}
+
+#[test]
+fn the_effect_of_an_undo_is_told_by_where_the_records_lead() {
+    let effect = |leads, fenced| {
+        let commands = Standing::of(&record("Stopped"), &world(false, leads, fenced, false)).commands;
+        commands.into_iter().find(|command| command.command == "rewind undo r-1").unwrap().effect
+    };
+    let elsewhere = LeadsTo::Elsewhere("somewhere.example.com".into());
+    for (leads, fenced, told) in [
+        // Somebody lifted the fence by hand.
+        (LeadsTo::Restored, false, "traffic goes back to orders; asks first"),
+        (LeadsTo::Restored, true, "traffic goes back to orders, and its fence is lifted; asks first"),
+        // Stopped between the fence and the switch.
+        (LeadsTo::Source, true, "lifts the fence of orders, which has the traffic; asks first"),
+        (LeadsTo::Source, false, "leaves traffic on orders, and releases the lease; asks first"),
+        (elsewhere, true, "changes nothing while a record that it moved leads to neither cluster; asks first"),
+    ] {
+        assert_eq!(effect(leads, fenced), told);
+    }
+}
+
+#[test]
+fn a_note_of_a_fence_is_shown_with_the_groups_that_rds_has_and_not_for_a_cluster_that_is_gone() {
+    let fenced = world(false, LeadsTo::Restored, true, false);
+    let standing = Standing::of(&record("Recovered"), &fenced);
+    assert_eq!(standing.fences, ["orders is noted as fenced, and its security groups are sg-1"]);
+    let gone = World { source: Seen::Found(None), ..fenced.clone() };
+    let standing = Standing::of(&record("Recovered"), &gone);
+    assert_eq!((standing.fenced, standing.fences), (vec![], vec![]));
+    let unseen = World { source: Seen::Unseen("AccessDenied".into()), ..fenced };
+    assert_eq!(Standing::of(&record("Recovered"), &unseen).fences, ["orders is noted as fenced"]);
+}
+
+#[test]
+fn a_restored_cluster_that_cannot_be_adopted_is_not_offered() {
+    for (status, offered) in [
+        ("available", true),
+        ("creating", true),
+        ("deleting", false),
+        ("failed", false),
+        ("stopped", false),
+        ("restore-error", false),
+    ] {
+        let mut ended = world(false, LeadsTo::Source, false, false);
+        if let Seen::Found(Some(cluster)) = &mut ended.restored {
+            cluster.status = status.into();
+        }
+        let commands = commands_of("NothingChanged", &ended);
+        assert_eq!(commands.iter().any(|command| command == "rewind resume r-1"), offered, "{status}");
+    }
+}
+
+#[test]
+fn while_an_undo_runs_it_is_followed() {
+    let standing = Standing::of(&record("Recovered"), &world(false, LeadsTo::Restored, true, true));
+    let outage = standing.outage.clone();
+    let undo = |state: &str| RecoveryRecord { id: "r-1-undo".into(), undoes: Some("r-1".into()), ..record(state) };
+    let running = standing.clone().under_undo(&undo("Running"));
+    assert_eq!((running.outage, running.commands[0].command.as_str()), (outage, "rewind status r-1-undo --follow"));
+    assert_eq!(standing.under_undo(&undo("NeedsOperator")).commands[0].command, "rewind undo r-1");
+}
+
+fn any_record() -> impl Generate<Value = RecoveryRecord> {
+    let state = prop::sample::select(vec![
+        "Running",
+        "AwaitingApproval",
+        "Stopped",
+        "Planned",
+        "Recovered",
+        "NothingChanged",
+        "RolledBack",
+        "NeedsOperator",
+        "Undone",
+    ]);
+    let plan_of = prop::option::of(prop::sample::select(vec!["restore", "backtrack"]));
+    let (with_outcome, with_records, with_moved, begun) = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let (is_undo, is_resumed, is_unreadable, is_deleted) = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let rare = (is_undo, is_resumed, is_unreadable, is_deleted);
+    (state, plan_of, (with_outcome, with_records, with_moved, begun), rare).prop_map(
+        |(state, plan_of, (with_outcome, with_records, with_moved, begun), rare)| {
+            let dns = if with_records { moved() } else { json!([]) };
+            let clean_up = CleanUpRecord {
+                cluster: "orders".into(),
+                snapshot: "orders-final".into(),
+                begun_at: Timestamp::UNIX_EPOCH,
+                instances: Vec::new(),
+            };
+            let (is_undo, is_resumed, is_unreadable, is_deleted) = rare;
+            RecoveryRecord {
+                plan: plan_of.map(plan),
+                new_cluster: plan_of.map(|_| "orders-r".to_owned()),
+                outcome: with_outcome.then(|| outcome(plan_of.unwrap_or("restore"), &dns)),
+                moved: with_moved.then(PossiblyMoved::default),
+                fence_begun_at: begun.then_some(Timestamp::UNIX_EPOCH),
+                undoes: (is_undo && is_resumed).then(|| "r-0".to_owned()),
+                resumed_by: (is_resumed && is_unreadable).then(|| "r-2".to_owned()),
+                unreadable: if is_unreadable && is_deleted {
+                    vec!["plan cannot be read".to_owned()]
+                } else {
+                    Vec::new()
+                },
+                clean_up: (is_deleted && is_undo).then_some(clean_up),
+                ..record(state)
+            }
+        },
+    )
+}
+
 fn seen<T: Clone + std::fmt::Debug + 'static>(
     of: impl Generate<Value = T> + 'static,
 ) -> impl Generate<Value = Seen<T>> {
@@ -112,13 +307,9 @@ fn any_world() -> impl Generate<Value = World> {
         all.into_iter().enumerate().map(named).collect::<Vec<_>>()
     });
     let cluster = || {
-        seen(prop::option::of(
-            prop::option::of(Just("2026-11-24T10:50:00Z".to_owned())).prop_map(|keep_until| ClusterSeen {
-                status: "available".into(),
-                keep_until,
-                marked_fenced: false,
-            }),
-        ))
+        seen(prop::option::of(prop::option::of(Just("2026-11-24T10:50:00Z".to_owned())).prop_map(|keep_until| {
+            ClusterSeen { status: "available".into(), keep_until, marked_fenced: false, security_groups: Vec::new() }
+        })))
     };
     let fences = seen((any::<bool>(), any::<bool>()).prop_map(|(source, restored)| FencesSeen { source, restored }));
     let lease = seen(prop::option::of(Just(LeaseSeen { holder: "r-2".into(), until: Timestamp::UNIX_EPOCH })));
@@ -156,5 +347,18 @@ proptest! {
             _ => false,
         }));
         prop_assert_eq!(standing.outage.is_some(), closed);
+    }
+
+    #[test]
+    fn no_command_is_offered_that_is_refused(world in any_world(), record in any_record()) {
+        for SafeCommand { command, .. } in Standing::of(&record, &world).commands {
+            let refused = match command.as_str() {
+                "rewind undo r-1" => record.why_not_undoable(Undoing::Undo),
+                "rewind cancel r-1" => record.why_not_undoable(Undoing::Cancel),
+                "rewind resume r-1" => record.why_not_resumable(),
+                _ => None,
+            };
+            prop_assert_eq!(refused, None, "{} of {:?}", command, record);
+        }
     }
 }

@@ -48,7 +48,7 @@ pub fn ending(ending: Ending) -> &'static str {
         Ending::Planned => "nothing was changed: this is the plan",
         Ending::Recovered => "the data is back",
         Ending::Undone => "the source has its traffic",
-        Ending::NothingChanged => "it failed, and clients are where they were all the time",
+        Ending::NothingChanged => "it failed, and clients are where they were",
         Ending::RolledBack => "it failed after traffic had moved, and traffic is back on the source",
         Ending::NeedsOperator => "it failed half-way, and a person must look",
         Ending::Stopped => {

@@ -42,8 +42,14 @@ fn result(recovered: &Recovered) -> String {
         ),
         (Some(restored), [MovedRecord { name, .. }, more @ ..]) => {
             let records = if more.is_empty() { "leads".to_owned() } else { format!("and {} more lead", more.len()) };
+            let fenced = match &recovered.unconfirmed {
+                None => format!("{cluster} is fenced"),
+                Some(why) => format!(
+                    "NOT CONFIRMED that clients are there, and none on {cluster}, which may not be fenced any more: {why}"
+                ),
+            };
             format!(
-                "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {cluster} is fenced"
+                "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {fenced}"
             )
         }
     }
@@ -58,6 +64,50 @@ pub(super) fn outcome_fields(outcome: &Outcome) -> Document {
     }
 }
 
+/// Formats the part of an outcome that nobody can change after the end: where records lead, what is fenced and until when a cluster is
+/// kept is for whoever looks at the clusters.
+pub(super) fn past_fields(outcome: &Outcome) -> Document {
+    match outcome {
+        Outcome::Planned(_) => Document::new(),
+        Outcome::Recovered(recovered) => recovered_past(recovered),
+        Outcome::Undone(undone) => undone_past(undone),
+    }
+}
+
+fn recovered_past(recovered: &Recovered) -> Document {
+    let mut document = Document::new();
+    document.field("rewound to", recovered.rewound_to);
+    if let Some(new_cluster) = &recovered.new_cluster {
+        document.field("restored cluster", new_cluster);
+    }
+    if let Some(safety_clone) = &recovered.safety_clone {
+        document.field("safety clone", format!("{}, cloned at {}", safety_clone.cluster, safety_clone.taken_at));
+    }
+    fence(&mut document, recovered);
+    if let Some(writes) = &recovered.not_carried_over {
+        document.field("not carried over", format!("writes from {} to {}", writes.from, writes.to));
+    }
+    verified(&mut document, recovered);
+    times(&mut document, recovered);
+    if !(recovered.held_jobs.is_empty() && recovered.differences.is_empty() && recovered.notes.is_empty()) {
+        // People may have done it since.
+        document.heading("When it ended:");
+    }
+    held_jobs(&mut document, &recovered.held_jobs);
+    to_do(&mut document, &recovered.differences);
+    for note in &recovered.notes {
+        document.warning(note);
+    }
+    document
+}
+
+fn fence(document: &mut Document, recovered: &Recovered) {
+    if let Some(fence) = &recovered.fence {
+        let (cluster, at, sessions) = (&recovered.cluster, fence.fenced_at, fence.sessions_ended);
+        document.field("fence", format!("{cluster} was fenced at {at}; {sessions} sessions ended"));
+    }
+}
+
 fn recovered_fields(recovered: &Recovered) -> Document {
     let mut document = Document::new();
     document.field("rewound to", recovered.rewound_to);
@@ -66,10 +116,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     }
     document.field("writer", &recovered.writer_endpoint);
     records(&mut document, &recovered.dns);
-    if let Some(fence) = &recovered.fence {
-        let (cluster, at, sessions) = (&recovered.cluster, fence.fenced_at, fence.sessions_ended);
-        document.field("fence", format!("{cluster} was fenced at {at}; {sessions} sessions ended"));
-    }
+    fence(&mut document, recovered);
     if let Some(writes) = &recovered.not_carried_over {
         document.field("not carried over", format!("writes from {} to {}: {}", writes.from, writes.to, writes.place));
     }
@@ -91,13 +138,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     for note in &recovered.notes {
         document.warning(note);
     }
-    if let Some(seconds) = recovered.outage_seconds {
-        document.field(
-            "outage",
-            format!("{seconds:.1} s at most: the fence began, and then clients could have a database again"),
-        );
-    }
-    times(&mut document, &recovered.timings);
+    times(&mut document, recovered);
     document
 }
 
@@ -174,6 +215,17 @@ fn undone_fields(undone: &Undone) -> Document {
     document
 }
 
+fn undone_past(undone: &Undone) -> Document {
+    let mut document = Document::new();
+    if let Some(new_cluster) = &undone.new_cluster {
+        document.field("restored cluster", new_cluster);
+    }
+    for change in &undone.undone {
+        document.item(change);
+    }
+    document
+}
+
 fn records(document: &mut Document, records: &[MovedRecord]) {
     for MovedRecord { name, from, to, .. } in records {
         document.field("record", format!("{name} -> {to} (was {from})"));
@@ -191,8 +243,15 @@ fn keep_commands(document: &mut Document, keep: Option<&KeepCommands>) {
     }
 }
 
-/// Adds the total time and the states that took longest.
-fn times(document: &mut Document, timings: &BTreeMap<String, f64>) {
+/// Adds the outage, the total time and the states that took longest.
+fn times(document: &mut Document, recovered: &Recovered) {
+    if let Some(seconds) = recovered.outage_seconds {
+        document.field(
+            "outage",
+            format!("{seconds:.1} s at most: the fence began, and then clients could have a database again"),
+        );
+    }
+    let timings: &BTreeMap<String, f64> = &recovered.timings;
     let Some(total) = timings.get("total") else { return };
     // The total is not a state: it would always be the longest.
     let mut states: Vec<(&String, &f64)> = timings.iter().filter(|(state, _)| *state != "total").collect();

@@ -69,7 +69,7 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
     ));
     // A rejection has its consequence as well: the deleted cluster may have taken hours to restore.
     document.heading("If you reject:");
-    document.item(format!("no traffic is moved, and {} is deleted", restored.cluster));
+    document.item(format!("no traffic is moved, and {} is deleted if nobody uses it", restored.cluster));
     document
 }
 

@@ -1,11 +1,11 @@
 //! The status of one recovery, and a list of several.
 
-use super::outcome::outcome_fields;
+use super::outcome::past_fields;
 use crate::document::Document;
 use jiff::Timestamp;
 use rewind_core::{Ending, RecordedDecision, RecoveryRecord, Strategy, format_duration};
 
-/// Formats the status of a recovery as of `now`.
+/// Formats the status of a recovery as of `now`: its past. How its clusters stand is [`super::standing`]'s to show.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
     let mut document = Document::new();
     document.heading(format!("{}: {}", recovery.id, recovery.state));
@@ -45,7 +45,7 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
         document.field("decision", decided(decision));
     }
     if let Some(outcome) = &recovery.outcome {
-        document.extend(outcome_fields(outcome));
+        document.extend(past_fields(outcome));
     }
     document.extend(afterwards(recovery));
     document
@@ -117,7 +117,7 @@ fn to_the_second(at: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
     use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, time};
-    use rewind_core::{Outcome, PendingApproval};
+    use rewind_core::{Outcome, PendingApproval, Recovered};
 
     fn awaiting() -> RecoveryRecord {
         RecoveryRecord {
@@ -165,11 +165,26 @@ mod tests {
         for part in [
             "approved by ann: go",
             "r-2",
-            "writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z: kept on orders, which is fenced",
+            "writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z",
+            "orders was fenced at 2026-11-23T10:40:00Z",
+            "3.2 s at most",
             "undo in the record cannot be read",
         ] {
             assert!(text.contains(part), "{text}\nlacks {part}");
         }
+    }
+
+    #[test]
+    fn the_status_says_nothing_of_the_outcome_that_an_undo_a_person_or_the_clean_up_changes() {
+        let noted = Recovered { notes: vec!["look at db.example.com".into()], ..recovered() };
+        let outcome = Outcome::Recovered(Box::new(noted));
+        let undone = RecoveryRecord { state: "Undone".into(), approval: None, outcome: Some(outcome), ..awaiting() };
+        let text = recovery(&undone, time("2026-11-23T12:00:00Z")).to_string();
+        for part in [" -> ", "is fenced", "kept", "to keep longer", "to undo", "rewind undo"] {
+            assert!(!text.contains(part), "{text}\nhas {part}");
+        }
+        let at = |part: &str| text.find(part).unwrap();
+        assert!(at("When it ended:") < at("look at db.example.com"), "{text}");
     }
 
     #[test]

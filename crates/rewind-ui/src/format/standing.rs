@@ -12,8 +12,8 @@ pub fn standing(standing: &Standing) -> Document {
     for line in &standing.traffic {
         document.field("traffic", line);
     }
-    for cluster in &standing.fenced {
-        document.field("fenced", cluster);
+    for line in &standing.fences {
+        document.field("fenced", line);
     }
     for line in &standing.kept {
         document.field("kept", line);

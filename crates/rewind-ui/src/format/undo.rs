@@ -1,7 +1,7 @@
 //! The undo of a recovery, before it is confirmed.
 
 use crate::document::Document;
-use rewind_core::{MovedRecord, RecoveryRecord};
+use rewind_core::{MovedRecord, RecoveryRecord, Strategy};
 
 /// Formats the changes that the undo of a recovery would make, by its record. The state machine looks before it makes any.
 pub fn undo(recovery: &RecoveryRecord) -> Document {
@@ -12,9 +12,18 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     if matches!(recovery.state.as_str(), "Running" | "AwaitingApproval") {
         document.item("end it: no further step is begun, and the one at work is waited out, six minutes at most");
     }
+    if recovery.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack) {
+        document.extend(undo_in_place(recovery));
+        return document;
+    }
     let records = records(recovery);
     if records.is_empty() {
-        document.item(format!("look what it has changed by then: by its record it has not begun to fence {cluster}"));
+        document.item(match recovery.fence_begun_at {
+            Some(at) => format!("lift the fence of {cluster}, if it is up: by its record it began to fence it at {at}"),
+            None => {
+                format!("look what it has changed by then: by its record it has not begun to fence {cluster}")
+            }
+        });
         document.item(format!("release its lease on {cluster}"));
         document.item(format!("keep {new_cluster}, if it is there: rewind resume {} goes on from it", recovery.id));
         return document;
@@ -39,6 +48,22 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     document
 }
 
+/// Formats the changes of an undo in place. There is no record to move back, and nothing to resume.
+fn undo_in_place(recovery: &RecoveryRecord) -> Document {
+    let (cluster, mut document) = (&recovery.cluster, Document::new());
+    match recovery.fence_begun_at {
+        Some(at) => document.warning(format!(
+            "at {at} it began to fence {cluster}, which it rewinds in place, and it alone knows how far it has come: the undo changes \
+             nothing"
+        )),
+        None => {
+            document.item(format!("look whether it has begun to fence {cluster}: by its record it has not, and nothing is rewound"));
+            document.item(format!("release its lease on {cluster}"));
+        }
+    };
+    document
+}
+
 /// The records that were moved, or may have been.
 fn records(recovery: &RecoveryRecord) -> &[MovedRecord] {
     let recovered = recovery.outcome.as_ref().and_then(|outcome| outcome.recovered());
@@ -49,8 +74,22 @@ fn records(recovery: &RecoveryRecord) -> &[MovedRecord] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rewind_aws::fixtures::{plan, recovered, recovery_record};
+    use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, time};
     use rewind_core::PossiblyMoved;
+
+    #[test]
+    fn in_place_nothing_is_moved_back_or_resumed_and_a_fence_that_was_begun_is_told() {
+        let waiting = RecoveryRecord { state: "AwaitingApproval".into(), ..recovery_record(&in_place_plan()) };
+        let text = undo(&waiting).to_string();
+        assert!(text.contains("end it") && text.contains("by its record it has not"), "{text}");
+        let begun = Some(time("2026-11-23T10:40:00Z"));
+        let text = undo(&RecoveryRecord { fence_begun_at: begun, ..waiting }).to_string();
+        assert!(text.contains("at 2026-11-23T10:40:00Z it began to fence orders"), "{text}");
+        assert!(!text.contains("it has not") && !text.contains("rewind resume"), "{text}");
+        let stopped = RecoveryRecord { state: "Stopped".into(), fence_begun_at: begun, ..recovery_record(&plan()) };
+        let text = undo(&stopped).to_string();
+        assert!(text.contains("began to fence it at 2026-11-23T10:40:00Z") && !text.contains("has not"), "{text}");
+    }
 
     #[test]
     fn what_would_be_moved_back_is_shown_also_where_the_recovery_has_no_output() {

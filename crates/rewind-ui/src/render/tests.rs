@@ -193,7 +193,7 @@ If you approve:
   - db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
   ! what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
 If you reject:
-  - no traffic is moved, and orders-r is deleted
+  - no traffic is moved, and orders-r is deleted if nobody uses it
 ";
 
 #[test]
@@ -268,7 +268,7 @@ login: postgres, secret version AWSCURRENT, TLS with a verified certificate
 • db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
 :warning: what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
 *If you reject:*
-• no traffic is moved, and orders-r is deleted"
+• no traffic is moved, and orders-r is deleted if nobody uses it"
     );
 }
 
@@ -302,6 +302,10 @@ fn the_end_names_the_cluster_with_the_data_and_the_one_that_clients_are_on() {
     let record = recovered().dns[0].clone();
     let two = Recovered { dns: vec![record.clone(), record], ..recovered() };
     assert!(first(two).starts_with("db.example.com and 1 more lead to orders-r, which has the data of orders"));
+    assert!(first(recovered()).ends_with("; orders is fenced"));
+    let open = first(Recovered { unconfirmed: Some("app is on orders".to_owned()), ..recovered() });
+    assert!(open.contains("NOT CONFIRMED") && open.ends_with("app is on orders"), "{open}");
+    assert!(!open.contains("orders is fenced"), "{open}");
     let beside = Recovered { dns: Vec::new(), fence: None, ..recovered() };
     assert_eq!(
         first(beside),

@@ -158,6 +158,7 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         (set("/plan", Value::Null), "ended before it had a plan"),
         (set("/plan/strategy", json!("backtrack")), "in place"),
         (set("/state", json!("Recovered")), "earlier is Recovered: orders-r has had the traffic"),
+        (with(set("/state", json!("Recovered")), "/plan/dns", json!([])), "orders-r was handed over beside orders"),
         (set("/state", json!("Undone")), "earlier is Undone"),
         (set("/restoredFence", json!("up")), "would write there unseen once it is open"),
         (ended("RolledBack", "lifted", "up"), "would write there unseen once it is open"),
@@ -179,6 +180,7 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         let running = with(set("/state", json!(state)), "/status", status);
         let error = validate(&kept(), zone(), running).await.unwrap_err();
         assert_eq!(error.name, ErrorName::LeaseHeld, "{error}");
+        assert!(!error.to_string().contains("reject"), "{error}");
     }
     // Its undo lifted the fence, or it had none: these are what resuming is for.
     for resumed in [

@@ -1,0 +1,178 @@
+//! The reasons for which a recovery cannot be undone, cancelled or resumed, by its record alone. The same rules refuse a command and
+//! decide which commands are offered, so that nobody is offered one that is refused. The state machines check more.
+
+use crate::outcome::Recovered;
+use crate::record::RecoveryRecord;
+use crate::request::Strategy;
+use serde::{Deserialize, Serialize};
+
+/// The recoveries that an undo is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Undoing {
+    /// One in any state.
+    #[default]
+    Undo,
+    /// One that has not ended well: whoever cancels does not mean to take back what was approved and done.
+    Cancel,
+}
+
+impl Undoing {
+    /// The command that asks for it.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Undo => "undo",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// The participle, for a sentence.
+    #[must_use]
+    pub const fn participle(self) -> &'static str {
+        match self {
+            Self::Undo => "undone",
+            Self::Cancel => "cancelled",
+        }
+    }
+}
+
+impl RecoveryRecord {
+    /// True if its execution has no end in the record.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state.as_str(), "Running" | "AwaitingApproval")
+    }
+
+    /// True if it rewinds the source itself.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack)
+    }
+
+    /// Explains why it cannot be undone, or cancelled; none where it can.
+    pub fn why_not_undoable(&self, undoing: Undoing) -> Option<String> {
+        // An undo or a clean-up that cannot be read may be under way: moving traffic back blindly could lead it to a cluster
+        // that is being deleted.
+        if !self.unreadable.is_empty() {
+            return Some(self.unreadable.join("; "));
+        }
+        if let Some(recovery) = &self.undoes {
+            return Some(format!(
+                "it is an undo; next step: rewind status {recovery} shows how the recovery stands that it undoes"
+            ));
+        }
+        match (self.state.as_str(), undoing) {
+            ("Planned", _) => return Some("it was a plan, and changed nothing".to_owned()),
+            ("Undone", _) => return Some("it is undone already".to_owned()),
+            ("RolledBack", _) => return Some("its traffic is back on the source already".to_owned()),
+            ("NothingChanged", _) => {
+                return Some(format!("it ended in NothingChanged: {} has its traffic", self.cluster));
+            }
+            ("Recovered", Undoing::Cancel) => {
+                return Some(format!(
+                    "it has ended well; next step: rewind undo {} moves traffic back to {}",
+                    self.id, self.cluster
+                ));
+            }
+            _ => {}
+        }
+        // Its restored cluster is that one's by now, and may have clients.
+        if let Some(resumed_by) = &self.resumed_by {
+            return Some(format!(
+                "it was resumed by {resumed_by}, which has its restored cluster since; next step: rewind status {resumed_by} shows how \
+                 that one stands, and what undoes it"
+            ));
+        }
+        if let Some(clean_up) = &self.clean_up {
+            return Some(format!(
+                "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; next \
+                 step: restore that beside what is there (aws rds restore-db-cluster-from-snapshot --snapshot-identifier {2} \
+                 …), and copy over what is missed",
+                clean_up.cluster, clean_up.begun_at, clean_up.snapshot
+            ));
+        }
+        // What a recovery that has no end did, the state machine finds out: the record, the zone and the fence tell it.
+        match self.outcome.as_ref().and_then(|outcome| outcome.recovered()) {
+            Some(recovered) => why_not_moved_back(recovered),
+            None if self.moved.is_some() => None,
+            None if self.plan.is_none() => Some(self.why_nothing_to_undo()),
+            None if self.state == "Recovered" => Some("its outcome is not in the table".to_owned()),
+            None => self.why_not_stopped_half_way(),
+        }
+    }
+
+    fn why_nothing_to_undo(&self) -> String {
+        match self.is_open() {
+            true => "it has no plan yet, so it has changed nothing; next step: ask for its status, and undo it when it has one"
+                .to_owned(),
+            false => "it ended before it had a plan, so it has changed nothing, and there is nothing to undo; next step: start a \
+                      recovery"
+                .to_owned(),
+        }
+    }
+
+    /// Explains why a recovery in place is left to itself once it has begun to fence its source.
+    fn why_not_stopped_half_way(&self) -> Option<String> {
+        let at = self.fence_begun_at.filter(|_| self.is_in_place())?;
+        Some(format!(
+            "at {at} it began to rewind {} in place, and it alone knows how far it has come; next step: let it end: it undoes itself \
+             where it fails; if its execution was stopped: docs/runbook.md",
+            self.cluster
+        ))
+    }
+
+    /// Explains why it cannot be resumed; none where the state machine decides.
+    pub fn why_not_resumable(&self) -> Option<String> {
+        let anew = "next step: start a recovery, which restores a cluster of its own";
+        let (id, cluster) = (&self.id, &self.cluster);
+        if let Some(recovery) = &self.undoes {
+            return Some(format!("it is an undo, and restored nothing; next step: rewind status {recovery}"));
+        }
+        match self.state.as_str() {
+            // A rejection would delete the cluster that is to be gone on from, and a stop pages.
+            "Running" | "AwaitingApproval" if self.why_not_undoable(Undoing::Cancel).is_none() => {
+                return Some(format!(
+                    "it has not ended; next step: let it end; or rewind cancel {id} ends it and keeps its restored cluster"
+                ));
+            }
+            "Running" | "AwaitingApproval" => return Some("it has not ended; next step: let it end".to_owned()),
+            "Recovered" if self.moves_nothing() => {
+                return Some(format!(
+                    "it ended in Recovered, so its restored cluster was handed over beside {cluster}, and may have been written to; \
+                     {anew}"
+                ));
+            }
+            state @ ("Recovered" | "Undone") => {
+                return Some(format!("it ended in {state}, so its restored cluster has had the traffic; {anew}"));
+            }
+            "Planned" => return Some(format!("it was a plan, and restored nothing; {anew}")),
+            _ => {}
+        }
+        if self.is_in_place() {
+            return Some(format!("it was to rewind {cluster} in place, so there is no restored cluster; {anew}"));
+        }
+        self.new_cluster.is_none().then(|| format!("it ended before it had a plan, so it restored nothing; {anew}"))
+    }
+
+    /// True if no record was to be moved.
+    fn moves_nothing(&self) -> bool {
+        let recovered = self.outcome.as_ref().and_then(|outcome| outcome.recovered());
+        match (recovered, &self.plan) {
+            (Some(recovered), _) => recovered.dns.is_empty(),
+            (None, Some(plan)) => plan.dns.is_empty(),
+            (None, None) => false,
+        }
+    }
+}
+
+fn why_not_moved_back(recovered: &Recovered) -> Option<String> {
+    if recovered.strategy == Strategy::Backtrack {
+        let safety_clone = recovered.safety_clone.as_ref().map(|clone| clone.cluster.as_str());
+        return Some(format!(
+            "it rewound {} in place, and going forward again would throw away what was written to it since; what it was \
+             before is kept on {}: copy from there what is missed",
+            recovered.cluster,
+            safety_clone.unwrap_or("its safety clone")
+        ));
+    }
+    recovered.dns.is_empty().then(|| format!("it moved no traffic of {}", recovered.cluster))
+}
