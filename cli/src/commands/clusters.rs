@@ -53,9 +53,9 @@ async fn remove(
     output.result(
         &json!({
             "cluster": name, "keepUntil": removed.keep_until, "executionArn": removed.execution.arn,
-            "takeBack": removed.take_back,
+            "keepCommand": removed.keep_command,
         }),
-        &format::removal_begun(name, &removed.execution.arn, &removed.take_back),
+        &format::removal_begun(name, &removed.execution.arn, &removed.keep_command),
     );
     Ok(Completion::Done)
 }

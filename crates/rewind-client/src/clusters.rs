@@ -37,8 +37,8 @@ pub struct RemovedCluster {
     pub execution: StartedExecution,
     /// The time until which the cluster was kept, as its tag has it now.
     pub keep_until: String,
-    /// The command that takes the removal back, as long as its deletion has not begun.
-    pub take_back: String,
+    /// The command that keeps the cluster after all, as long as its deletion has not begun.
+    pub keep_command: String,
 }
 
 impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
@@ -170,20 +170,20 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             Some(until) => until.to_owned(),
             None => end_time(clusters, cluster, ended).await?,
         };
-        let take_back = take_back(cluster, now);
+        let keep_command = keep_command(cluster, now);
         // Nothing reads the input. It shows in the history who asked for it.
         let input = json!({ "cluster": name, "by": by });
         for attempt in 0..NAME_ATTEMPTS {
             let id = derived_id("remove", name, now, attempt);
             match self.start_execution(state_machine, &id, &input).await {
-                Ok(Some(execution)) => return Ok(RemovedCluster { execution, keep_until, take_back }),
+                Ok(Some(execution)) => return Ok(RemovedCluster { execution, keep_until, keep_command }),
                 Ok(None) => {}
-                Err(error) => return Err(with_tag_set(error, name, &take_back)),
+                Err(error) => return Err(with_tag_set(error, name, &keep_command)),
             }
         }
         Err(ClientError::Refused(format!(
             "every name for this removal is taken; the time of {name} is over, so that the clean-up deletes it within the hour; \
-             next step: wait for that, or take it back: {take_back}"
+             next step: wait for that, or keep it after all: {keep_command}"
         )))
     }
 }
@@ -237,7 +237,7 @@ fn is_over(until: &str, at: Timestamp) -> bool {
 }
 
 /// Writes the command that gives a cluster its former time back; where that is over at `now`, one that keeps it without a time.
-fn take_back(cluster: &RecoveryCluster, now: Timestamp) -> String {
+fn keep_command(cluster: &RecoveryCluster, now: Timestamp) -> String {
     let arn = &cluster.cluster_arn;
     match cluster.keep_until.as_deref().filter(|until| !is_over(until, now)) {
         Some(until) => {
@@ -248,12 +248,12 @@ fn take_back(cluster: &RecoveryCluster, now: Timestamp) -> String {
 }
 
 /// Adds to an error of AWS that the time of the cluster is over by now.
-fn with_tag_set(error: ClientError, name: &str, take_back: &str) -> ClientError {
+fn with_tag_set(error: ClientError, name: &str, keep_command: &str) -> ClientError {
     match error {
         ClientError::Aws(error) => ClientError::Aws(
             error
                 .changed(format!("the time of {name} is over, so that the clean-up deletes it within the hour"))
-                .advice(format!("wait for that, or take it back: {take_back}")),
+                .advice(format!("wait for that, or keep it after all: {keep_command}")),
         ),
         other => other,
     }

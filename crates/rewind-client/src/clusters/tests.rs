@@ -259,7 +259,7 @@ async fn a_removal_ends_the_time_and_starts_the_clean_up() {
     let removed = world.remove("orders-r", Some("orders-r")).await.unwrap();
     assert_eq!(removed.keep_until, "2026-11-23T10:49:00Z");
     assert_eq!(world.rds.find("orders-r").unwrap().tag(KEEP_UNTIL_TAG), Some("2026-11-23T10:49:00Z"));
-    assert!(removed.take_back.ends_with("Key=aurora-rewind:keep-until,Value=2026-11-24T10:40:00Z"), "{removed:?}");
+    assert!(removed.keep_command.ends_with("Key=aurora-rewind:keep-until,Value=2026-11-24T10:40:00Z"), "{removed:?}");
     assert!(removed.execution.arn.contains(":execution:clean-up:remove-orders-r-20261123-105000"), "{removed:?}");
     let started = world.aws.state().started.clone();
     assert_eq!(started.len(), 1, "{started:?}");
@@ -272,7 +272,7 @@ async fn a_time_that_is_over_already_is_left_as_it_is() {
     world.tag("orders-r", KEEP_UNTIL_TAG, "2026-11-23T09:00:00Z");
     let removed = world.remove("orders-r", Some("orders-r")).await.unwrap();
     assert_eq!((removed.keep_until.as_str(), world.rds.changes()), ("2026-11-23T09:00:00Z", Vec::new()));
-    assert!(removed.take_back.contains("remove-tags-from-resource"), "{removed:?}");
+    assert!(removed.keep_command.contains("remove-tags-from-resource"), "{removed:?}");
 }
 
 #[tokio::test]

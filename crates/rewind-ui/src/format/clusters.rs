@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{Inventory, RecoveryCluster, RemovedBy};
+use rewind_core::{ClusterRole, Inventory, RecoveryCluster, RemovedBy};
 
 /// Formats an inventory as of `now`.
 pub fn clusters(inventory: &Inventory, now: Timestamp) -> Document {
@@ -69,17 +69,24 @@ pub fn removal(cluster: &RecoveryCluster, due: &[String]) -> Document {
     for other in due {
         document.warning(format!("the time of {other} is over too: the same run deletes it if nobody uses it"));
     }
-    document.warning(format!("{} cannot be undone or resumed with {name} any more", cluster.recovery_id));
+    let id = &cluster.recovery_id;
+    document.warning(match cluster.role {
+        ClusterRole::Source => format!("once {name} is deleted, {id} cannot be undone any more"),
+        ClusterRole::Restored => format!("once {name} is deleted, {id} cannot be resumed any more"),
+        ClusterRole::SafetyClone => {
+            format!("once {name} is deleted, the state before {id} is in the final snapshot alone")
+        }
+    });
     document
 }
 
 /// Formats the notice that a removal has begun, with what follows.
-pub fn removal_begun(cluster: &str, execution_arn: &str, take_back: &str) -> Document {
+pub fn removal_begun(cluster: &str, execution_arn: &str, keep_command: &str) -> Document {
     let mut document = Document::new();
     document.heading(format!("the removal of {cluster} has begun: the clean-up looks who uses it, then deletes it"));
     document.field("see it", "rewind clusters");
     document.field("see its end", format!("aws stepfunctions describe-execution --execution-arn {execution_arn}"));
-    document.field("take it back", take_back);
+    document.field("keep it instead", keep_command);
     document.plain(
         "Deleting takes minutes for each instance. Those who are asked for approvals are told when it is deleted, or why it stays.",
     );
