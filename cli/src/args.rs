@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// The function that reads and sets windows, as the stack's outputs have it
     #[arg(long, global = true, value_name = "NAME", env = "SET_WINDOW_FUNCTION", help_heading = "Stack")]
     pub(crate) set_window_function: Option<String>,
+    /// The state machine that deletes what recoveries kept, as the stack's outputs have it
+    #[arg(long, global = true, value_name = "ARN", env = "CLEAN_UP_STATE_MACHINE_ARN", help_heading = "Stack")]
+    pub(crate) clean_up_state_machine_arn: Option<String>,
     /// The table of recoveries; otherwise the one that the state machine writes to
     #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Stack")]
     pub(crate) table: Option<String>,
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Cancel(UndoOptions),
     /// Show how far back a cluster can go, or set it
     Window(WindowArgs),
+    /// List what recoveries made or kept and is still there, or have a cluster of it removed
+    Clusters(ClustersOptions),
     /// Write the words that a shell completes
     #[command(hide = true)]
     Complete {
@@ -93,6 +98,19 @@ pub(crate) enum Words {
     Ids,
     /// Their clusters.
     Clusters,
+    /// The clusters that recoveries made or kept, and that the clean-up can delete.
+    Removable,
+}
+
+/// A cluster to remove; without one, all are listed.
+#[derive(Debug, Args)]
+pub(crate) struct ClustersOptions {
+    /// End the time of this cluster and start the clean-up, which deletes it into a final snapshot if nobody uses it; asks first
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) remove: Option<String>,
+    /// The cluster's name again, to confirm that it shall be removed now
+    #[arg(long, value_name = "CLUSTER", requires = "remove")]
+    pub(crate) confirm: Option<String>,
 }
 
 /// A request, in arguments or in a file.
@@ -178,9 +196,10 @@ mod tests {
             chat::ChatInput::Help(help) => help,
             chat::ChatInput::Command(command) => panic!("{command:?}"),
         };
-        // A shell completes words, chat does not. Every other command has to be in both: people who have only a phone
-        // at night need each of them.
-        let own = ["completions", "complete"];
+        // A shell completes words, chat does not. What is left over costs money and wakes nobody, and the function of chat has
+        // no permission to read or tag clusters. Every other command has to be in both: people who have only a phone at
+        // night need each of them.
+        let own = ["completions", "complete", "clusters"];
         for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| !own.contains(verb)) {
             assert!(chat.contains(&format!("\n  {verb} ")), "chat has no {verb}:\n{chat}");
         }

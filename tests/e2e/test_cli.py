@@ -10,7 +10,7 @@ import subprocess
 import time
 from datetime import UTC, datetime
 
-from checks import contains
+from checks import contains, wait_until
 from cluster import Cluster, iso
 from recovery import APPROVED, CONCLUDE, WITHOUT_APPROVAL, Started
 from stages import ASK, DECIDED, REJECTED, REWIND, START
@@ -182,6 +182,57 @@ def test_recovery_by_a_script(stack):
                                "--unverified", "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
     assert unattended["outcome"] == "Recovered", "how the one that was followed to its end has ended"
     Started(stack, unattended["recoveryId"]).recovered(WITHOUT_APPROVAL)
+
+
+def test_what_a_failed_recovery_kept_is_listed_and_removed_by_the_clean_up(stack):
+    terminal = Terminal(stack)
+    cluster = settled_shop(stack, "e2e-cli-kept")
+    name, new = f"e2e-cli-kept-{time.time_ns()}", f"{cluster.name}-r"
+    words = ["start", cluster.name, "1s ago", "--name", name, "--new-cluster", new, "--dns", f"{stack.zone}:{cluster.record}"]
+    terminal.run(*words, "--check", "[orders are gone] shop: SELECT count(*) FROM orders => 0", code=3, timeout=300)
+    assert stack.describe(new), "a failed check deletes nothing"
+
+    def kept(of):
+        inventory = terminal.json("clusters")
+        assert inventory["unseen"] == [], "what could not be seen"
+        return next((found for found in inventory["clusters"] if found["cluster"] == of), None)
+
+    found = kept(new)
+    assert (found["role"], found["recoveryId"], found["usedBy"]) == ("restored", name, []), "whose it is and who uses it"
+    assert found["removal"] == {"by": "cleanUp", "commands": [f"rewind clusters --remove {new}"], "why": []}, "its removal"
+    classes = [instance["DBInstanceClass"] for instance in stack.instances(new)]
+    assert {one["class"]: one["count"] for one in found["instances"]} == {of: classes.count(of) for of in classes}, "its instances"
+    out, _ = terminal.run("clusters")
+    contains(out, f"{new} (available)", f"restored from {cluster.name} by recovery {name}, which ended in NothingChanged")
+    contains(out, "day and night", f"nobody by name: {cluster.record} leads elsewhere", f"rewind clusters --remove {new}", "Connections are not counted")
+    assert kept(cluster.name) is None, "a source that was never fenced is no recovery's"
+
+    # Each time nothing is changed: neither the tag, nor is anything started.
+    until = found["keepUntil"]
+    contains(terminal.json("clusters", "--remove", new, code=5)["message"], f"--confirm {new}", "nothing was changed")
+    contains(terminal.json("clusters", "--remove", cluster.name, code=5)["message"], "bears the tag of a recovery")
+    with leased(stack, cluster.name):
+        refusal = terminal.json("clusters", "--remove", new, "--confirm", new, code=5)
+        contains(refusal["message"], f"somebody holds {cluster.name} until", "nothing was changed")
+    stack.change_record("UPSERT", cluster.record, stack.describe(new)["Endpoint"])
+    refusal = terminal.json("clusters", "--remove", new, "--confirm", new, code=5)
+    contains(refusal["message"], f"it has traffic: {cluster.record} leads to it")
+    stack.change_record("UPSERT", cluster.record, cluster.endpoint)
+    assert kept(new)["keepUntil"] == until, "the time after refusals"
+
+    with stack.exclusive("clean-up"):
+        screen = Screen(terminal, "clusters", "--remove", new)
+        screen.sees(f"The removal of {new}", "start the clean-up", f"type the cluster's name, {new}:")
+        screen.types(f"{new}\n")
+        screen.sees(f"the removal of {new} has begun", "aws stepfunctions describe-execution", f"Value={until}")
+        screen.ends(0)
+        wait_until(lambda: stack.describe(new) is None, "the deletion by the clean-up", timeout=300)
+        wait_until(lambda: terminal.json("clusters")["snapshots"], "the final snapshot")
+    found = next(one for one in terminal.json("clusters")["snapshots"] if one["cluster"] == new)
+    assert found["remove"].endswith(f" --db-cluster-snapshot-identifier {found['snapshot']}"), "how it is removed"
+    stack.on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=found["snapshot"]))
+    contains(terminal.json("clusters", "--remove", found["snapshot"], code=5)["message"], "may be the last copy")
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the source, which nothing touched"
 
 
 @contextlib.contextmanager

@@ -6,6 +6,11 @@ use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
+use rewind_aws::Aws;
+use rewind_aws::rds::Rds;
+use rewind_aws::route53::Route53;
+use rewind_clock::SystemClock;
+use rewind_core::{Clock, RemovedBy};
 use std::collections::BTreeSet;
 
 /// The commands whose first argument is a recovery.
@@ -23,16 +28,21 @@ pub(crate) fn run(shell: Shell) -> Result<Completion, Failure> {
 }
 
 /// Writes the words that a shell asks for, one a line.
-pub(crate) async fn words(client: &AwsClient, words: Words) -> Result<Completion, Failure> {
-    let recoveries = client.list(None, RECOVERIES).await?;
-    let found: Vec<&str> = match words {
-        Words::Ids => recoveries.iter().map(|recovery| recovery.id.as_str()).collect(),
+pub(crate) async fn words(aws: &Aws, client: &AwsClient, words: Words) -> Result<Completion, Failure> {
+    let found: Vec<String> = match words {
+        Words::Ids => client.list(None, RECOVERIES).await?.into_iter().map(|recovery| recovery.id).collect(),
         Words::Clusters => {
-            let clusters: BTreeSet<&str> = recoveries.iter().map(|recovery| recovery.cluster.as_str()).collect();
+            let recoveries = client.list(None, RECOVERIES).await?;
+            let clusters: BTreeSet<String> = recoveries.into_iter().map(|recovery| recovery.cluster).collect();
             clusters.into_iter().collect()
         }
+        Words::Removable => {
+            let inventory = client.inventory((&Rds::new(aws), &Route53::from_env(aws)), SystemClock.now()).await?;
+            let by_clean_up = inventory.clusters.into_iter().filter(|cluster| cluster.removal.by == RemovedBy::CleanUp);
+            by_clean_up.map(|cluster| cluster.cluster).collect()
+        }
     };
-    found.into_iter().filter(|word| is_word(word)).for_each(|word| println!("{word}"));
+    found.iter().filter(|word| is_word(word)).for_each(|word| println!("{word}"));
     Ok(Completion::Done)
 }
 
@@ -56,13 +66,18 @@ fn script(shell: Shell) -> String {
                     r#"
 _rewind_live() {{
     _rewind "$@"
-    [[ $COMP_CWORD -eq 2 && $2 != -* ]] || return 0
     local words= word
-    case "${{COMP_WORDS[1]}}" in
-        {recoveries}) words=ids ;;
-        {clusters}) words=clusters ;;
-        *) return 0 ;;
-    esac
+    if [[ ${{COMP_WORDS[1]}} == clusters && ${{COMP_WORDS[COMP_CWORD-1]}} == --remove ]]; then
+        # In place of files, which clap's function completes.
+        words=removable COMPREPLY=()
+    else
+        [[ $COMP_CWORD -eq 2 && $2 != -* ]] || return 0
+        case "${{COMP_WORDS[1]}}" in
+            {recoveries}) words=ids ;;
+            {clusters}) words=clusters ;;
+            *) return 0 ;;
+        esac
+    fi
     # Not compgen -W, which expands what it is given.
     while IFS= read -r word; do
         [[ $word == "$2"* ]] && COMPREPLY+=("$word")
@@ -77,7 +92,8 @@ complete -F _rewind_live -o bashdefault -o default rewind
             let lines = [(OF_RECOVERIES, "ids"), (OF_CLUSTERS, "clusters")].map(|(commands, words)| {
                 format!("complete -c rewind -n \"__fish_seen_subcommand_from {commands}\" -f -a \"(rewind complete {words} 2>/dev/null)\"\n")
             });
-            script + &lines.concat()
+            let removable = "complete -c rewind -n \"__fish_seen_subcommand_from clusters\" -l remove -x -a \"(rewind complete removable 2>/dev/null)\"\n";
+            script + &lines.concat() + removable
         }
         // The others have no place for words that are asked for.
         _ => script,
@@ -125,6 +141,9 @@ rewind() {{ echo '$(touch {touched})'; echo '`touch {touched}`'; echo orders-1; 
 COMP_WORDS=(rewind plan or) COMP_CWORD=2
 _rewind_live rewind or plan
 printf '%s,' "${{COMPREPLY[@]}}"
+COMP_WORDS=(rewind clusters --remove or) COMP_CWORD=3
+_rewind_live rewind or --remove
+printf '%s,' "${{COMPREPLY[@]}}"
 COMP_WORDS=(rewind plan '') COMP_CWORD=2
 _rewind_live rewind '' plan"#,
             script(Shell::Bash),
@@ -132,7 +151,9 @@ _rewind_live rewind '' plan"#,
         );
         let done = std::process::Command::new("bash").args(["-c", &asked]).output().unwrap();
         let answered = String::from_utf8_lossy(&done.stdout).into_owned();
+        // The argument of `clusters --remove` too, and there nothing else: no file is one.
         assert!(answered.ends_with("orders-1,"), "{answered} {}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(answered.matches("orders-1,").count(), 2, "{answered}");
         assert!(!touched.exists(), "a word was carried out");
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -1,5 +1,6 @@
 //! The commands, one a file: each calls the client and shows its result.
 
+mod clusters;
 mod completions;
 mod decide;
 mod list;
@@ -34,7 +35,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Undo(options) => undo::run(&aws, &client, output, &options, Undoing::Undo).await,
         Command::Cancel(options) => undo::run(&aws, &client, output, &options, Undoing::Cancel).await,
         Command::Window(args) => window::run(&client, output, &args).await,
-        Command::Complete { words } => completions::words(&client, words).await,
+        Command::Clusters(options) => clusters::run(&aws, &client, output, &options).await,
+        Command::Complete { words } => completions::words(&aws, &client, words).await,
         // It has returned above; the match stays exhaustive, so that a new command cannot be forgotten here.
         Command::Completions { shell } => completions::run(shell),
     }

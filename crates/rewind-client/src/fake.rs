@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub const MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:rewind";
 /// The state machine that undoes them.
 pub const UNDO_MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:undo";
+/// The state machine that deletes what they kept.
+pub const CLEAN_UP_MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:clean-up";
 /// The moment of everything in these tests.
 pub const NOW: &str = "2026-11-23T10:50:00Z";
 
@@ -72,6 +74,7 @@ impl FakeAws {
                 state_machine: MACHINE.to_owned(),
                 undo_state_machine: Some(UNDO_MACHINE.to_owned()),
                 set_window_function: Some("set-window".to_owned()),
+                clean_up_state_machine: Some(CLEAN_UP_MACHINE.to_owned()),
             },
         }
     }

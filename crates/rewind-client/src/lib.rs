@@ -1,6 +1,7 @@
 //! The client of recoveries: starts one, follows it, reads its record, decides on it and undoes it, for a terminal and for
 //! chat alike. It never decides by itself, and never does the work of the state machine.
 
+mod clusters;
 mod decide;
 mod error;
 #[cfg(any(test, feature = "fakes"))]
@@ -14,6 +15,7 @@ mod status;
 mod undo;
 mod window;
 
+pub use clusters::{RemovedCluster, removable};
 pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
@@ -45,6 +47,8 @@ pub struct Deployment {
     pub undo_state_machine: Option<String>,
     /// The name of the function that reads and sets windows; none where it is not configured.
     pub set_window_function: Option<String>,
+    /// The ARN of the state machine that deletes what recoveries kept; none where it is not configured.
+    pub clean_up_state_machine: Option<String>,
 }
 
 impl Deployment {

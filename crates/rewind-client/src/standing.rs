@@ -60,7 +60,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
     }
 }
 
-fn seen<T>(read: AwsResult<T>) -> Seen<T> {
+pub(crate) fn seen<T>(read: AwsResult<T>) -> Seen<T> {
     match read {
         Ok(fact) => Seen::Found(fact),
         Err(error) => Seen::Unseen(error.to_string()),

@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod findings;
 mod identity;
+mod inventory;
 mod jobs;
 pub mod names;
 mod outcome;
@@ -46,6 +47,10 @@ pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, MayPass, StepError};
 pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
+pub use inventory::{
+    BilledInstances, ClusterRole, ClusterUse, FinalSnapshot, FoundCluster, FoundInstance, Inventory, RecoveryCluster,
+    Removal, RemovedBy,
+};
 pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,

@@ -14,7 +14,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         executions: StepFunctions::new(&aws),
         recoveries: (),
         functions: (),
-        deployment: Deployment { state_machine, undo_state_machine: None, set_window_function: None },
+        deployment: Deployment {
+            state_machine,
+            undo_state_machine: None,
+            set_window_function: None,
+            clean_up_state_machine: None,
+        },
     };
     let may_start = |name: &str| std::env::var(name).is_ok_and(|value| value == "ENABLED");
     let (events_may_start, alarms_may_start) =

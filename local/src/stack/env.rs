@@ -26,6 +26,8 @@ pub struct Outputs {
     pub topic_arn: String,
     /// The ARN of the state machine that rolls recoveries back.
     pub undo_state_machine_arn: String,
+    /// The ARN of the state machine that deletes what recoveries kept.
+    pub clean_up_state_machine_arn: String,
     /// The function that reports and sets windows.
     pub set_window_function_name: String,
     /// The URL of the chat function, with the host name that AWS would give it.
@@ -137,6 +139,7 @@ impl StackEnv {
             ("DNS_PORT", &port),
             ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
             ("UNDO_STATE_MACHINE_ARN", &self.outputs.undo_state_machine_arn),
+            ("CLEAN_UP_STATE_MACHINE_ARN", &self.outputs.clean_up_state_machine_arn),
             ("SET_WINDOW_FUNCTION", &self.outputs.set_window_function_name),
             ("HOSTED_ZONE_ID", &self.hosted_zone_id),
             ("DB_RECORD", &self.db_record),
@@ -238,6 +241,7 @@ mod tests {
                 table_name: "table".into(),
                 topic_arn: "topic".into(),
                 undo_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:u".into(),
+                clean_up_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:c".into(),
                 set_window_function_name: "set-window".into(),
                 chat_url: "https://abc.lambda-url.us-east-1.on.aws/".into(),
             },
@@ -265,6 +269,7 @@ mod tests {
         let json = r#"{"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:x",
                        "TableName": "table", "TopicArn": "topic", "Another": "is no harm",
                        "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
+                       "CleanUpStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:c",
                        "SetWindowFunctionName": "set-window", "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
         fs::write(layout.outputs(), json).unwrap();
         stack().write(&layout).unwrap();

@@ -3,16 +3,16 @@
 use super::translate::{is, read_instance, read_tags, write_tags};
 use super::{
     Applies, BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters,
-    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, Member, ModifyClusters, Monitoring,
-    NewParameterGroup, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall,
-    RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged, UntagClusters,
+    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, ListSnapshots, ListedSnapshot, Member,
+    ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots,
+    RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
 use aws_sdk_rds::types::{
-    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter,
+    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, DbClusterSnapshot, Filter, Parameter,
     ServerlessV2ScalingConfiguration,
 };
 use aws_smithy_types::DateTime;
@@ -219,15 +219,27 @@ impl ReadSnapshots for Rds {
         match self.0.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await {
             Ok(page) => {
                 let found = page.db_cluster_snapshots.and_then(|snapshots| snapshots.into_iter().next());
-                Ok(found.map(|snapshot| Snapshot {
-                    name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
-                    cluster: snapshot.db_cluster_identifier.unwrap_or_default(),
-                    status: snapshot.status.unwrap_or_default().to_ascii_lowercase(),
-                }))
+                Ok(found.map(read_snapshot))
             }
             Err(e) if is(code(&e), "DBClusterSnapshotNotFound") => Ok(None),
             Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusterSnapshots of {name}"))),
         }
+    }
+}
+
+impl ListSnapshots for Rds {
+    /// IAM: `rds:DescribeDBClusterSnapshots`.
+    async fn snapshots(&self) -> AwsResult<Vec<ListedSnapshot>> {
+        // `DescribeDBClusterSnapshots` has no filter for tags, and a page has 100 snapshots at most.
+        let mut pages = self.0.describe_db_cluster_snapshots().snapshot_type("manual").into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(item) = pages.next().await {
+            let mut snapshot = item.map_err(|e| classify(&e, Call::Read, "rds:DescribeDBClusterSnapshots"))?;
+            let created = snapshot.snapshot_create_time.and_then(read_time);
+            let tags = read_tags(snapshot.tag_list.take());
+            found.push(ListedSnapshot { snapshot: read_snapshot(snapshot), created, tags });
+        }
+        Ok(found)
     }
 }
 
@@ -449,6 +461,14 @@ fn write_serverless(range: ServerlessV2) -> ServerlessV2ScalingConfiguration {
 
 fn read_time(at: DateTime) -> Option<Timestamp> {
     Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+}
+
+fn read_snapshot(snapshot: DbClusterSnapshot) -> Snapshot {
+    Snapshot {
+        name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
+        cluster: snapshot.db_cluster_identifier.unwrap_or_default(),
+        status: snapshot.status.unwrap_or_default().to_ascii_lowercase(),
+    }
 }
 
 fn write_time(at: Timestamp) -> DateTime {

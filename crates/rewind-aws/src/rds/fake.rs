@@ -7,9 +7,9 @@ mod limits;
 use super::adapter::cluster_of;
 use super::{
     Applies, BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters,
-    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup,
-    Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters,
-    Role, Snapshot, TagClusters, Tagged, UntagClusters, came_to_nothing,
+    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, ListSnapshots, ListedSnapshot, ModifyClusters,
+    Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall,
+    RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged, UntagClusters, came_to_nothing,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -380,6 +380,14 @@ impl DeleteClusters for FakeRds {
 impl FindClusters for FakeRds {
     async fn tagged(&self, key: &str) -> AwsResult<Vec<Cluster>> {
         Ok(self.state().clusters.iter().filter(|cluster| cluster.tag(key).is_some()).cloned().collect())
+    }
+}
+
+impl ListSnapshots for FakeRds {
+    async fn snapshots(&self) -> AwsResult<Vec<ListedSnapshot>> {
+        let listed =
+            |snapshot: &Snapshot| ListedSnapshot { snapshot: snapshot.clone(), created: None, tags: Vec::new() };
+        Ok(self.state().snapshots.iter().map(listed).collect())
     }
 }
 

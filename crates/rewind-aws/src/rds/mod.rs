@@ -424,6 +424,24 @@ pub trait ReadSnapshots: Send + Sync {
     fn snapshot(&self, name: &str) -> impl Future<Output = AwsResult<Option<Snapshot>>> + Send;
 }
 
+/// A manual snapshot of a cluster in a list of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedSnapshot {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// `SnapshotCreateTime`.
+    pub created: Option<Timestamp>,
+    /// `TagList`.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Lists snapshots.
+// Apart from `ReadSnapshots`: only people look for snapshots that nobody has named.
+pub trait ListSnapshots: Send + Sync {
+    /// Reads all manual snapshots of clusters.
+    fn snapshots(&self) -> impl Future<Output = AwsResult<Vec<ListedSnapshot>>> + Send;
+}
+
 /// An instance to be created with the settings of one of the source's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInstance<'a> {

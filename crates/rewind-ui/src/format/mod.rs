@@ -2,6 +2,7 @@
 //! chat, mail and demo. It works nothing out and calls nothing.
 
 mod approval;
+mod clusters;
 mod notice;
 mod outcome;
 mod plan;
@@ -13,6 +14,7 @@ mod undo;
 mod window;
 
 pub use approval::{approval_mail, approval_request};
+pub use clusters::{clusters, removal, removal_begun};
 pub use notice::{decided, ending, failed, moment, started};
 pub use outcome::outcome;
 pub use plan::{plan, start_of};

@@ -6,7 +6,10 @@ use super::tests::{proposal, recovered_with_everything};
 use crate::document::Document;
 use crate::format::{self, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
-use rewind_core::{Ending, Outcome, PendingApproval, Plan, RecoveryRecord};
+use rewind_core::{
+    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Outcome, PendingApproval,
+    Plan, RecoveryCluster, RecoveryRecord, Seen,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -31,6 +34,54 @@ fn awaiting() -> RecoveryRecord {
     }
 }
 
+/// A fenced source that nobody uses, a restored cluster that has the traffic, one of a recovery that was undone, and a snapshot.
+fn inventory() -> Inventory {
+    let found = |name: &str, mark: &str| FoundCluster {
+        name: name.into(),
+        arn: format!("arn:aws:rds:us-east-1:000000000000:cluster:{name}"),
+        status: "available".into(),
+        recovery: (mark == "recovery").then(|| "operation-001".into()),
+        fenced_by: (mark == "fenced-by").then(|| "operation-001".into()),
+        instances: ["1", "2"]
+            .map(|n| FoundInstance { name: format!("{name}-{n}"), class: "db.r6g.large".into(), writer: n == "1" })
+            .into(),
+        ..FoundCluster::default()
+    };
+    let usage = |state: &str, leads: bool| ClusterUse {
+        recovery: Seen::Found(Some(RecoveryRecord { state: state.into(), ..recovery_record(&plan()) })),
+        runs: Seen::Found(false),
+        fences: Seen::Found(FencesSeen { source: true, restored: false }),
+        leases: vec![("orders".into(), Seen::Found(None))],
+        records: vec![("db.example.com".into(), Seen::Found(leads)), ("db-ro.example.com".into(), Seen::Found(leads))],
+    };
+    let source = FoundCluster { keep_until: Some("2026-11-30T10:40:00Z".into()), ..found("orders", "fenced-by") };
+    let undone = FoundCluster {
+        deletion_protection: true,
+        own_parameter_group: Some("orders-r-jobs-held".into()),
+        ..found("orders-r", "recovery")
+    };
+    let not_seen = ClusterUse {
+        records: vec![("db.example.com".into(), Seen::Unseen("AWS answered AccessDenied".into()))],
+        fences: Seen::Found(FencesSeen { source: false, restored: true }),
+        ..usage("Undone", false)
+    };
+    let all = [
+        (source, usage("Recovered", false)),
+        (found("orders-r", "recovery"), usage("Recovered", true)),
+        (undone, not_seen),
+    ];
+    Inventory {
+        clusters: all.iter().filter_map(|(found, usage)| RecoveryCluster::of(found, usage, time(NOW))).collect(),
+        snapshots: vec![FinalSnapshot::new(
+            "payments-final-operation-000".into(),
+            "payments".into(),
+            "available".into(),
+            Some(time("2026-11-20T08:00:00Z")),
+        )],
+        unseen: Vec::new(),
+    }
+}
+
 fn screens() -> Vec<(&'static str, Document)> {
     let ended =
         RecoveryRecord { id: "rewind-payments-20261122-020000".into(), state: "Recovered".into(), ..awaiting() };
@@ -43,6 +94,8 @@ fn screens() -> Vec<(&'static str, Document)> {
     vec![
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&[awaiting(), ended], time(NOW))),
+        ("clusters", format::clusters(&inventory(), time(NOW))),
+        ("remove", format::removal(&inventory().clusters[0], &["payments-r".to_owned()])),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
         ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
