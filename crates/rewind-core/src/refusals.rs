@@ -129,7 +129,9 @@ impl RecoveryRecord {
         }
         match self.state.as_str() {
             // A rejection would delete the cluster that is to be gone on from, and a stop pages.
-            "Running" | "AwaitingApproval" if self.why_not_undoable(Undoing::Cancel).is_none() => {
+            "Running" | "AwaitingApproval"
+                if !self.is_in_place() && self.why_not_undoable(Undoing::Cancel).is_none() =>
+            {
                 return Some(format!(
                     "it has not ended; next step: let it end; or rewind cancel {id} ends it and keeps its restored cluster"
                 ));
