@@ -129,12 +129,17 @@ impl RecoveryRecord {
         }
         match self.state.as_str() {
             // A rejection would delete the cluster that is to be gone on from, and a stop pages.
-            "Running" | "AwaitingApproval" if self.why_not_undoable(Undoing::Cancel).is_none() => {
+            "Running" | "AwaitingApproval"
+                if !self.is_in_place() && self.why_not_undoable(Undoing::Cancel).is_none() =>
+            {
                 return Some(format!(
                     "it has not ended; next step: let it end; or rewind cancel {id} ends it and keeps its restored cluster"
                 ));
             }
             "Running" | "AwaitingApproval" => return Some("it has not ended; next step: let it end".to_owned()),
+            _ if self.is_in_place() => {
+                return Some(format!("it was to rewind {cluster} in place, so there is no restored cluster; {anew}"));
+            }
             "Recovered" if self.moves_nothing() => {
                 return Some(format!(
                     "it ended in Recovered, so its restored cluster was handed over beside {cluster}, and may have been written to; \
@@ -146,9 +151,6 @@ impl RecoveryRecord {
             }
             "Planned" => return Some(format!("it was a plan, and restored nothing; {anew}")),
             _ => {}
-        }
-        if self.is_in_place() {
-            return Some(format!("it was to rewind {cluster} in place, so there is no restored cluster; {anew}"));
         }
         self.new_cluster.is_none().then(|| format!("it ended before it had a plan, so it restored nothing; {anew}"))
     }

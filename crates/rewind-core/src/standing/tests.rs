@@ -133,7 +133,6 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
     assert_eq!(commands_of("Recovered", &gone), ["rewind status r-1"]);
 }
 
-/// An undo has changed nothing of an earlier one, and a start that is refused has seen nothing of it.
 #[test]
 fn one_without_a_plan_tells_of_its_own_records_alone_and_is_neither_cancelled_nor_undone() {
     let unplanned = |state: &str| RecoveryRecord { plan: None, new_cluster: None, outcome: None, ..record(state) };
