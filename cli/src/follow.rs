@@ -1,19 +1,23 @@
 //! Follows an execution on the terminal: its present state, and for how long it has been there. It shows no percentage, for
-//! nobody knows how long a restore takes; and whoever stops following stops nothing.
+//! nobody knows how long a restore takes; and whoever stops following stops nothing. At the end it looks how the clusters stand.
 
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use crate::output::{Output, for_stderr, width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
+use rewind_aws::Aws;
+use rewind_aws::executions::Execution;
+use rewind_aws::rds::Rds;
+use rewind_aws::route53::Route53;
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
-use rewind_clock::SystemClock;
+use rewind_clock::{OutOfTime, SystemClock, within};
 use rewind_core::{
-    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, format_duration, printable, printable_json,
+    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, Standing, format_duration, printable, printable_json,
     printable_lines,
 };
 use rewind_ui::format::Values;
-use rewind_ui::{Steps, format, is_plumbing, progress, render};
+use rewind_ui::{Document, Steps, format, is_plumbing, progress, render};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -30,8 +34,17 @@ const LATER: SignedDuration = SignedDuration::from_mins(2);
 // A recovery takes longer than the network of a laptop that is carried about.
 const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
-/// Follows an execution to its end, or until Ctrl-C.
-pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &str) -> Result<Completion, Failure> {
+/// The time for a look at how the clusters stand after the end.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Follows an execution to its end, or until Ctrl-C. After the end of a recovery or an undo it shows how the clusters stand.
+pub(crate) async fn follow(
+    aws: &Aws,
+    client: &AwsClient,
+    output: &Output,
+    id: &str,
+    arn: &str,
+) -> Result<Completion, Failure> {
     let mut screen = Screen::new(*output, id);
     screen.asked = asked(client, id).await;
     let mut follower = ExecutionFollower::new(arn);
@@ -50,9 +63,10 @@ pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &
             Ok(events) => {
                 failing_since = None;
                 for event in events {
-                    if let Some(completion) = screen.show(event) {
-                        return Ok(completion);
+                    if let ProgressEvent::Ended { ending, execution } = event {
+                        return Ok(end(aws, client, &mut screen, ending, &execution).await);
                     }
+                    screen.show(event);
                 }
             }
             Err(ClientError::Aws(error)) if is_transient(error.name) && is_tolerable(failing_since) => {
@@ -86,6 +100,55 @@ fn since(state: &str, at: Timestamp, asked: Option<Timestamp>) -> Timestamp {
 
 /// The state in which people decide.
 const WAIT_FOR_PEOPLE: &str = "RequestApproval";
+
+/// Shows the end, and how the clusters stand after it: as they are, and not as the recovery meant them to be.
+async fn end(aws: &Aws, client: &AwsClient, screen: &mut Screen, ending: Ending, execution: &Execution) -> Completion {
+    let (completion, End { mut json, text }) = screen.end(ending, execution);
+    let output = screen.output;
+    // A person sees the end at once. A script gets one document, so it waits for all of it.
+    if !output.is_json() {
+        output.result(&json, &text);
+    }
+    if let Some(recovery) = recovery_of(&screen.id, execution) {
+        let unseen = |why: &str| Standing::not_seen(&recovery, why);
+        let standing = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => unseen("interrupted"),
+            seen = within(LOOK, standing(aws, client, &recovery)) => {
+                seen.unwrap_or_else(|OutOfTime| unseen("AWS did not answer in time"))
+            }
+        };
+        output.more(&format::standing_after(&standing));
+        if let Some(json) = json.as_object_mut() {
+            json.insert("standing".to_owned(), json!(standing));
+        }
+    }
+    if output.is_json() {
+        output.result(&json, &text);
+    }
+    completion
+}
+
+/// Looks how the clusters of a recovery stand. A look that fails is told, and fails nothing: the recovery has ended as it has.
+async fn standing(aws: &Aws, client: &AwsClient, recovery: &str) -> Standing {
+    match client.recovery(recovery).await {
+        Ok(record) => client.standing(&record, (&Rds::new(aws), &Route53::from_env(aws)), SystemClock.now()).await,
+        Err(error) => Standing::not_seen(recovery, error.to_string()),
+    }
+}
+
+/// The recovery whose clusters an execution worked on: the one that it undid, or itself. None for a dry run, which changes nothing.
+fn recovery_of(id: &str, execution: &Execution) -> Option<String> {
+    let is_dry_run = execution.input.get("dryRun") == Some(&Value::Bool(true));
+    let undone = execution.input.get("recovery").and_then(Value::as_str);
+    (!is_dry_run).then(|| undone.unwrap_or(id).to_owned())
+}
+
+/// The result of an execution that was followed, for a script and for a person.
+struct End {
+    json: Value,
+    text: Document,
+}
 
 /// Waits a moment, then reads the events since the last call.
 async fn next_events(
@@ -164,24 +227,27 @@ impl Screen {
         if SystemClock.now().duration_since(self.began) < LATER { POLL } else { POLL_LATER }
     }
 
-    /// Shows an event; returns how following ended, if the execution has ended.
-    fn show(&mut self, event: ProgressEvent) -> Option<Completion> {
+    /// Shows an event before the end.
+    fn show(&mut self, event: ProgressEvent) {
         match event {
             ProgressEvent::StateEntered { state, at } => self.entered(state, at),
             ProgressEvent::StateExited { state, at, output, .. } => self.exited(&state, at, &output),
             ProgressEvent::AttemptFailed { error, cause } => self.attempt_failed(error, &cause),
-            ProgressEvent::Ended { ending, execution } => {
-                self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
-                self.bar.finish_and_clear();
-                self.ended(ending, &execution.output, execution.error.as_deref(), execution.cause.as_deref());
-                let blocked = matches!(
-                    Outcome::read(&execution.output),
-                    Ok(Outcome::Planned(planned)) if planned.plan.findings.iter().any(Finding::is_blocking)
-                );
-                return Some(if blocked { Completion::Blocked } else { Completion::Ended(ending) });
-            }
+            // The one who follows shows it: it takes a look at AWS.
+            ProgressEvent::Ended { .. } => {}
         }
-        None
+    }
+
+    /// Ends the progress; returns how following ended, and the result.
+    fn end(&mut self, ending: Ending, execution: &Execution) -> (Completion, End) {
+        self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
+        self.bar.finish_and_clear();
+        let end = self.result(ending, &execution.output, execution.error.as_deref(), execution.cause.as_deref());
+        let blocked = matches!(
+            Outcome::read(&execution.output),
+            Ok(Outcome::Planned(planned)) if planned.plan.findings.iter().any(Finding::is_blocking)
+        );
+        (if blocked { Completion::Blocked } else { Completion::Ended(ending) }, end)
     }
 
     /// Shows that a state began.
@@ -280,7 +346,7 @@ impl Screen {
         }
     }
 
-    fn ended(&self, ending: Ending, output: &Value, error: Option<&str>, cause: Option<&str>) {
+    fn result(&self, ending: Ending, output: &Value, error: Option<&str>, cause: Option<&str>) -> End {
         let mut document = json!({ "outcome": ending.name(), "recoveryId": self.id });
         // The local Step Functions gives a failed execution an output as well, which is no outcome.
         if let (Some(document), Some(output)) = (document.as_object_mut(), output.as_object())
@@ -302,7 +368,7 @@ impl Screen {
                 format::failed(&self.id, ending, cause.map(|cause| self.output.in_words(cause)).as_deref())
             }
         };
-        self.output.result(&document, &text);
+        End { json: document, text }
     }
 
     /// Shows that the recovery goes on without being followed.
@@ -355,6 +421,28 @@ fn short(cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rewind_aws::executions::Status;
+
+    fn execution(input: Value) -> Execution {
+        Execution {
+            arn: "arn".to_owned(),
+            status: Status::Succeeded,
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: None,
+            input,
+            output: Value::Null,
+            error: None,
+            cause: None,
+        }
+    }
+
+    #[test]
+    fn after_an_undo_the_clusters_of_what_it_undid_are_looked_at_and_after_a_dry_run_none() {
+        let of = |input| recovery_of("r-1-undo", &execution(input));
+        assert_eq!(of(json!({ "recovery": "r-1", "by": "ann" })).as_deref(), Some("r-1"));
+        assert_eq!(of(json!({ "cluster": "orders" })).as_deref(), Some("r-1-undo"));
+        assert_eq!(of(json!({ "cluster": "orders", "dryRun": true })), None);
+    }
 
     #[test]
     fn a_wait_for_people_began_when_they_were_asked_and_not_with_the_oldest_event_that_was_read() {

@@ -50,6 +50,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     assert slack.presses(DAN, yes).text == NOT_IN_ANY_LIST, "what a stranger is told"
     assert run.item()["state"] == "AwaitingApproval", "the state after those who may not"
     contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: AwaitingApproval", "decide until", "/rewind approve")
+    contains(slack.says(ANN, f"status {run.id}").text, f"traffic: {cluster.name}", f"/rewind cancel {run.id}")
     shown = slack.says(BEN, f"approve {run.id} the count is right")
     said = slack.presses(BEN, shown.button("Approve"))
     contains(said.text, f"{run.id}: approved by ben ({BEN}")
@@ -60,7 +61,9 @@ def test_recovery_and_its_undo_from_chat(stack):
     contains(decision["by"], "ben", BEN)
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     contains(words(slack.channel(f"{run.id}: Recovered")), f"record: {cluster.record} -> ", "not carried over: ")
-    contains(slack.says(ANN, f"list {cluster.name}").text, run.id, "Recovered")
+    stands = f"traffic: {cluster.name}-r; fenced: {cluster.name}; kept: {cluster.name} until"
+    contains(slack.says(ANN, f"list {cluster.name}").text, run.id, "Recovered", stands, f"/rewind undo {run.id}")
+    contains(slack.says(ANN, f"status {run.id}").text, stands)
 
     way_back = slack.says(BEN, f"undo {run.id}")
     contains(way_back.text, f"The undo of {run.id}", f"move {cluster.record}")
@@ -69,7 +72,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     undone = lambda: run.item().get("state") == "Undone"
     wait_until(undone, f"the end of taking {run.id} back")
     assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"
-    contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: Undone", "undone: at", "ben")
+    contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: Undone", "undone: at", "ben", f"traffic: {cluster.name}; fenced: {cluster.name}-r")
     contains(slack.says(BEN, f"undo {run.id}").text, "it is undone already")
 
 

@@ -136,20 +136,27 @@ def test_recovery_and_its_undo_at_a_terminal(stack):
     assert (output["outcome"], output["newCluster"], output["recoveryId"]) == ("Recovered", new, name), (
         "what the follower tells"
     )
+    stands = output["standing"]
+    assert stands["traffic"] == [f"{cluster.record} leads to {new}"], "where the traffic is after the end"
+    assert (stands["fenced"], stands["outage"], stands["unseen"]) == ([cluster.name], None, []), "what is fenced after the end"
+    assert [safe["command"] for safe in stands["commands"]] == [f"rewind undo {name}"], "what is safe after the end"
     decision = json.loads(run.item()["decision"])
     assert decision["comment"] == "the count is right", "the comment"
     contains(decision["by"], "ann (arn:aws:")
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     out, _ = terminal.run("list", cluster.name)
-    contains(out, name, "Recovered")
+    contains(out, name, "Recovered", f"traffic: {new}; fenced: {cluster.name}; kept: {cluster.name} until", f"safe now: rewind undo {name}")
     latest = terminal.json("list", cluster.name)[0]
     assert (latest["id"], latest["state"]) == (name, "Recovered"), "the latest of the list"
+    assert latest["standing"]["traffic"] == stands["traffic"], "where the traffic is by the list"
 
     refusal = terminal.json("undo", name, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     out, err = terminal.run("undo", name, "--confirm", cluster.name)
     contains(err, f"{name}-undo is started", "ends writes on the restored cluster", "moves the records back")
     contains(out, "Undone", f"{cluster.record} points at {cluster.endpoint}")
+    # After an undo the clusters of what it undid are looked at.
+    contains(out.split("How the clusters stand now:")[1], f"{cluster.record} leads to {cluster.name}", f"rewind status {name}")
     assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"
     assert terminal.json("status", name)["state"] == "Undone", "the state"
     contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it is undone already")
@@ -175,6 +182,9 @@ def test_recovery_by_a_script(stack):
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 3, f"the follower's exit code: {out}{err}"
     contains(out + err, "ended in NothingChanged", "clients are where they were", "not today", "AwaitRewind")
+    contains(out.split("How the clusters stand now:")[1], f"{cluster.record} leads to {cluster.name}")
+    # A rejection deletes the restored cluster, and nothing is fenced.
+    assert "standing" not in terminal.json("list", cluster.name)[0], "what a rejected recovery has left"
     refusal = terminal.json("undo", name, "--confirm", cluster.name, code=5)
     contains(refusal["message"], "it ended in NothingChanged", "has its traffic")
 

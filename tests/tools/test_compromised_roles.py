@@ -313,7 +313,7 @@ def test_with_zones_of_another_account_only_swap_dns_may_assume_the_role_that_mo
     assert not [name for name, may in reach.items() if any(action.startswith("route53:") for action, _ in may)]
     by = lambda thing: {name for name, may in reach.items() if ("sts:AssumeRole", thing) in may}
     assert by("the role that moves records of the other account") == {"SwapDnsFunctionRole"}
-    readers = {"ValidateWindow", "ConfirmApproval", "AwaitRewind", "FindRecords"}
+    readers = {"ValidateWindow", "ConfirmApproval", "AwaitRewind", "FindRecords", "Chatops"}
     assert by("the role that reads zones of the other account") == {f"{name}FunctionRole" for name in readers}
 
 

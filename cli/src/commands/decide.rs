@@ -80,5 +80,5 @@ async fn decide(
     }
     output.note(&notice);
     let arn = client.recovery(id).await?.execution_arn;
-    follow(client, output, id, &arn).await
+    follow(aws, client, output, id, &arn).await
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Start(options) => start::run(&aws, &client, output, &options).await,
         Command::Resume(options) => resume::run(&aws, &client, output, &options).await,
         Command::Status(options) => status::run(&aws, &client, output, &options).await,
-        Command::List(args) => list::run(&client, output, &args).await,
+        Command::List(args) => list::run(&aws, &client, output, &args).await,
         Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,
         Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,
         Command::Undo(options) => undo::run(&aws, &client, output, &options, Undoing::Undo).await,

@@ -27,7 +27,7 @@ pub(crate) async fn run(
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.
     let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await;
     let started = started.map_err(in_words_of(options.request.as_deref()))?;
-    let completion = follow(client, output, &started.id, &started.arn).await?;
+    let completion = follow(aws, client, output, &started.id, &started.arn).await?;
     if completion == Completion::Ended(Ending::Planned)
         && let Some(plan) = client.recovery(&started.id).await?.plan
     {

@@ -28,5 +28,5 @@ pub(crate) async fn run(
     let name = args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
     let started = client.resume(name, args.resumed(), request, aws).await;
     let started = started.map_err(in_words_of(options.request.as_deref()))?;
-    shown(client, output, started, options.detach).await
+    shown(aws, client, output, started, options.detach).await
 }

@@ -61,11 +61,12 @@ pub(crate) async fn run(
     let name =
         options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
     let started = client.start(name, &request, aws).await.map_err(in_words_of(options.request.as_deref()))?;
-    shown(client, output, started, options.detach).await
+    shown(aws, client, output, started, options.detach).await
 }
 
 /// Shows what was started, and follows it unless it shall run alone.
 pub(super) async fn shown(
+    aws: &Aws,
     client: &AwsClient,
     output: &Output,
     started: StartedExecution,
@@ -81,5 +82,5 @@ pub(super) async fn shown(
     }
     // The id is shown before anything else can fail: with it the recovery is found again from any machine.
     output.note(&notice);
-    follow(client, output, &started.id, &started.arn).await
+    follow(aws, client, output, &started.id, &started.arn).await
 }

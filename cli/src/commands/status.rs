@@ -28,7 +28,7 @@ pub(crate) async fn run(
     };
     let recovery = client.recovery(&id).await?;
     if options.follow {
-        return follow(client, output, &id, &recovery.execution_arn).await;
+        return follow(aws, client, output, &id, &recovery.execution_arn).await;
     }
     let now = SystemClock.now();
     // With the credentials of whoever asks: a permission that is missing is told, and the rest is shown.

@@ -38,5 +38,5 @@ pub(crate) async fn run(
         return Ok(Completion::Done);
     }
     output.note(&notice);
-    follow(client, output, &started.id, &started.arn).await
+    follow(aws, client, output, &started.id, &started.arn).await
 }

@@ -8,6 +8,7 @@ mod error;
 pub mod fake;
 mod follow;
 mod foremost;
+mod listed;
 mod resume;
 mod standing;
 mod start;

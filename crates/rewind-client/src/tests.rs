@@ -6,13 +6,16 @@ use rewind_aws::AwsResult;
 use rewind_aws::executions::{Executions, Status, What};
 use rewind_aws::fixtures::{ManualClock, plan, rds_with_restored, recovered, time};
 use rewind_aws::invoke::Called;
+use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::{RecordSet, Zones};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{
-    CleanUpRecord, Ending, ErrorName, FencesSeen, LeaseSeen, Outcome, Plan, PossiblyMoved, Recovered, Standing,
+    CleanUpRecord, Ending, ErrorName, FencesSeen, LeaseSeen, Listed, Outcome, Plan, PossiblyMoved, Recovered, Standing,
     StepError, Strategy,
 };
 use rewind_ui::WindowArgs;
 use serde_json::{Map, Value, json};
+use std::sync::Mutex;
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
     match answer {
@@ -801,4 +804,81 @@ async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
         assert_eq!((blind.traffic, blind.commands.len()), (vec![], 1));
         aws.state().executions.retain(|arn, _| *arn == begun.arn);
     }
+}
+
+/// A zone that counts its reads.
+struct Counting(Zone, Mutex<usize>);
+
+impl Zones for Counting {
+    async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
+        *self.1.lock().unwrap() += 1;
+        self.0.record_sets(zone, name).await
+    }
+}
+
+const ON_SOURCE: &str = "orders.cluster-x.us-east-1.rds.amazonaws.com";
+
+/// The list as the table has it, looked at.
+async fn listed(aws: &FakeAws, rds: &FakeRds, zone: &impl Zones) -> Vec<Listed> {
+    let recoveries = aws.client().list(None, 20).await.unwrap();
+    aws.client().listed(recoveries, (rds, zone), time(NOW)).await
+}
+
+#[tokio::test]
+async fn a_list_shows_how_those_stand_that_are_not_over_and_corrects_their_state() {
+    let aws = FakeAws::default();
+    let arn = aws.add_running("r-1");
+    aws.end(&arn, Status::Stopped, Value::Null);
+    aws.add_awaiting_approval("r-2");
+    let zone = Counting(Zone(Some(ON_SOURCE)), Mutex::default());
+    let shown = listed(&aws, &rds_with_restored(), &zone).await;
+    let states: Vec<&str> = shown.iter().map(|listed| listed.recovery.state.as_str()).collect();
+    assert_eq!(states, ["Stopped", "AwaitingApproval"]);
+    let safe: Vec<&str> =
+        shown.iter().map(|listed| listed.standing.as_ref().unwrap().commands[0].command.as_str()).collect();
+    assert_eq!(safe, ["rewind resume r-1", "rewind approve r-2"]);
+    assert!(shown[0].standing.as_ref().unwrap().brief.starts_with("traffic: orders"));
+    // Two names of one plan, which both recoveries share: at most each asked for both.
+    assert!(*zone.1.lock().unwrap() <= 4);
+}
+
+#[tokio::test]
+async fn of_those_that_are_over_a_list_shows_what_they_themselves_have_left() {
+    let aws = FakeAws::default();
+    for id in ["r-1", "r-2", "r-3"] {
+        aws.add_recovered(id);
+    }
+    let (rds, zone) = (rds_with_restored(), Counting(Zone(Some(ON_SOURCE)), Mutex::default()));
+    let has = |shown: &[Listed]| -> Vec<bool> { shown.iter().map(|listed| listed.standing.is_some()).collect() };
+    assert_eq!(has(&listed(&aws, &rds, &zone).await), [false; 3]);
+    assert_eq!(*zone.1.lock().unwrap(), 0, "names of those that have left nothing");
+    // A mark of one recovery on the source that all of them have.
+    rds.edit("orders", |cluster| {
+        cluster.tags.push((FENCED_BY_TAG.to_owned(), "r-2".to_owned()));
+        cluster.tags.push((KEEP_UNTIL_TAG.to_owned(), "2026-11-30T10:40:00Z".to_owned()));
+    });
+    aws.state().fences.insert("r-3".into(), FencesSeen { source: true, restored: false });
+    let shown = listed(&aws, &rds, &zone).await;
+    assert_eq!(has(&shown), [false, true, true]);
+    assert!(shown[1].standing.as_ref().unwrap().brief.contains("kept: orders until 2026-11-30T10:40:00Z"));
+    // What another has resumed is that one's, and what is being deleted is nobody's.
+    aws.state().records.get_mut("r-3").unwrap().resumed_by = Some("r-4".into());
+    assert_eq!(has(&listed(&aws, &rds, &zone).await), [false, true, false]);
+}
+
+#[tokio::test]
+async fn what_a_list_could_not_see_is_said_and_not_guessed() {
+    let aws = FakeAws::default();
+    aws.add_recovered("r-1");
+    aws.add_running("r-2");
+    let rds = rds_with_restored();
+    rds.fail_reads(2);
+    let shown = listed(&aws, &rds, &Zone(None)).await;
+    assert!(shown[0].standing.is_none() && shown[0].unseen.as_ref().unwrap().contains("rds:DescribeDBClusters"));
+    let brief = &shown[1].standing.as_ref().unwrap().brief;
+    assert!(brief.starts_with("traffic: not seen"), "{brief}");
+    // A document of each, which a script reads as it read the record.
+    let json = json!(shown);
+    assert_eq!((&json[0]["id"], &json[0]["standing"], &json[1]["unseen"]), (&json!("r-1"), &Value::Null, &Value::Null));
+    assert!(json[0]["unseen"].is_string() && json[1]["standing"]["brief"].is_string());
 }

@@ -76,7 +76,9 @@ pub use request::{
     TTL_ACCEPTED, Unverified,
 };
 pub use signature::{JsonDigest, SignPlans, VerifyPlans, json_digest, plan_digest};
-pub use standing::{ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, RecordSeen, SafeCommand, Seen, Standing, World};
+pub use standing::{
+    ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, Listed, RecordSeen, SafeCommand, Seen, Standing, World,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

@@ -5,6 +5,7 @@ use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A fact that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,8 @@ pub struct SafeCommand {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
+    /// The traffic, the fences and what is kept, in the few words that a line of a list has room for.
+    pub brief: String,
     /// Clients without a database; none where nothing shows any.
     pub outage: Option<String>,
     /// The cluster behind each name.
@@ -137,6 +140,7 @@ impl Standing {
     pub fn of(recovery: &RecoveryRecord, world: &World) -> Self {
         let names = Names::of(recovery);
         Self {
+            brief: brief(&names, world),
             outage: outage(&names, world),
             traffic: traffic(&names, world),
             fenced: fenced(&names, world).map(|(cluster, _)| cluster.to_owned()).collect(),
@@ -151,6 +155,7 @@ impl Standing {
     /// Makes the standing of a recovery of which nothing was seen, with the reason.
     pub fn not_seen(id: &str, why: impl Into<String>) -> Self {
         Self {
+            brief: "not seen".to_owned(),
             unseen: vec![format!("how the clusters of {id} stand: {}", why.into())],
             commands: vec![again(id)],
             ..Self::default()
@@ -164,6 +169,28 @@ impl Standing {
             true => Self { commands: vec![follow(&undo.id)], ..self },
             false => self,
         }
+    }
+}
+
+/// A recovery of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// The record.
+    #[serde(flatten)]
+    pub recovery: RecoveryRecord,
+    /// How its clusters stand; none where it is over and nothing of it is fenced or kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// The reason why nobody could see whether anything of it is fenced or kept; none where that was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
+}
+
+impl From<RecoveryRecord> for Listed {
+    /// Makes one of which nothing is fenced or kept.
+    fn from(recovery: RecoveryRecord) -> Self {
+        Self { recovery, standing: None, unseen: None }
     }
 }
 
@@ -260,14 +287,45 @@ fn fences(names: &Names<'_>, world: &World) -> Vec<String> {
 }
 
 fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
+    kept_clusters(names, world).map(|(name, status, until)| format!("{name} ({status}) until {until}")).collect()
+}
+
+/// The name, the status and the end of each cluster that is kept.
+fn kept_clusters<'a>(names: &'a Names<'_>, world: &'a World) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+    clusters(names, world).into_iter().filter_map(|(seen, name)| {
+        let cluster = seen.found()?.as_ref()?;
+        Some((name, cluster.status.as_str(), cluster.keep_until.as_deref()?))
+    })
+}
+
+fn clusters<'a>(names: &'a Names<'_>, world: &'a World) -> [(&'a Seen<Option<ClusterSeen>>, &'a str); 2] {
     [(&world.source, names.source), (&world.restored, names.restored)]
-        .into_iter()
-        .filter_map(|(seen, name)| {
-            let cluster = seen.found()?.as_ref()?;
-            let until = cluster.keep_until.as_ref()?;
-            Some(format!("{name} ({}) until {until}", cluster.status))
-        })
-        .collect()
+}
+
+fn brief(names: &Names<'_>, world: &World) -> String {
+    let mut parts = vec![format!("traffic: {}", serving(names, world))];
+    parts.extend(world.fences.found().is_none().then(|| "fences: not seen".to_owned()));
+    let fenced: Vec<&str> = fenced(names, world).map(|(cluster, _)| cluster).collect();
+    parts.extend((!fenced.is_empty()).then(|| format!("fenced: {}", fenced.join(" and "))));
+    parts.extend(kept_clusters(names, world).map(|(name, _, until)| format!("kept: {name} until {until}")));
+    let unseen = clusters(names, world).into_iter().filter(|(seen, _)| seen.found().is_none());
+    parts.extend(unseen.map(|(_, name)| format!("{name}: not seen")));
+    parts.extend(world.runs.found().is_none().then(|| "execution: not seen".to_owned()));
+    parts.join("; ")
+}
+
+/// Names the clusters behind the records, each once.
+fn serving(names: &Names<'_>, world: &World) -> String {
+    let seen = world.records.iter().filter_map(|record| record.leads.found());
+    // A set, because the records of a writer and of its readers mostly lead to the same cluster.
+    let mut serving: BTreeSet<&str> = seen.map(|leads| names.behind(leads, NO_FENCE).0).collect();
+    let is_unseen = world.records.iter().any(|record| record.leads.found().is_none()) || !names.knows_records;
+    if world.records.is_empty() && names.knows_records {
+        // No word about the source where others may have moved its records.
+        serving.insert(if names.in_place { names.source } else { "not moved" });
+    }
+    let serving = serving.into_iter().chain(is_unseen.then_some("not seen"));
+    serving.collect::<Vec<_>>().join(" and ")
 }
 
 fn lease(names: &Names<'_>, world: &World) -> Option<String> {

@@ -7,16 +7,22 @@ use crate::messages::{approval_message, error_message, plan_message};
 use crate::ports::Ports;
 use crate::slack_message::SlackMessage;
 use crate::task::Task;
+use jiff::Timestamp;
 use rewind_aws::executions::{Execution, Executions, Status};
 use rewind_client::{ClientError, RecoveryName, Undoing};
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, Polling, timeouts};
+use rewind_core::{Clock, Listed, Polling, Standing, timeouts};
 use rewind_ui::chat::ChatCommand;
 use rewind_ui::{
-    DecisionArgs, RequestArgs, ResumeArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format, recovery_id,
+    DecisionArgs, Document, Place, RequestArgs, ResumeArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format,
+    recovery_id,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// The line below a list where the look at the clusters took too long.
+const LIST_NOT_SEEN: &str =
+    "How the clusters stand was not seen: AWS did not answer in time. /rewind status <id> looks at those of one.";
 
 /// The response to a command within the time that Slack waits.
 pub(crate) enum Response {
@@ -133,22 +139,43 @@ impl<P: Ports> ChatApp<P> {
     }
 
     async fn status(&self, id: Option<&str>) -> Result<SlackMessage, ClientError> {
+        let began = self.ports.clock().now();
         let id = match id {
             // People paste an ARN as often as a name.
             Some(id) => recovery_id(id).to_owned(),
             None => self.ports.client().foremost().await?,
         };
         let recovery = self.ports.client().recovery(&id).await?;
-        let mut document = format::recovery(&recovery, self.ports.clock().now());
+        let now = self.ports.clock().now();
+        let mut document = format::recovery(&recovery, now);
         if recovery.approval.is_some() {
             document.plain(format!("/rewind approve {id} shows what there is to decide on"));
         }
+        // The rest of the answer does not wait for it: Slack shows nothing at all after its time.
+        let look = self.ports.client().standing(&recovery, self.ports.world(), now);
+        let standing = within(self.left_for_a_look(began), Box::pin(look)).await;
+        let standing = standing.unwrap_or_else(|OutOfTime| Standing::not_seen(&id, "AWS did not answer in time"));
+        document.extend(format::standing_in_chat(&standing));
         Ok(SlackMessage::private(document))
     }
 
     async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<SlackMessage, ClientError> {
-        let recoveries = self.ports.client().list(cluster, limit).await?;
-        Ok(SlackMessage::verbatim(&format::recoveries(&recoveries, self.ports.clock().now()).to_string()))
+        let (client, began) = (self.ports.client(), self.ports.clock().now());
+        let recoveries = client.list(cluster, limit).await?;
+        let look = client.listed(recoveries.clone(), self.ports.world(), began);
+        let (listed, unseen) = match within(self.left_for_a_look(began), Box::pin(look)).await {
+            Ok(listed) => (listed, None),
+            Err(OutOfTime) => (recoveries.into_iter().map(Listed::from).collect(), Some(LIST_NOT_SEEN)),
+        };
+        let mut document = format::recoveries(&listed, began, Place::Chat);
+        document.extend(unseen.map(Document::of_lines).unwrap_or_default());
+        Ok(SlackMessage::verbatim(&document.to_string()))
+    }
+
+    /// The time that a command which began then has for a look at the clusters.
+    fn left_for_a_look(&self, began: Timestamp) -> Duration {
+        let used = self.ports.clock().now().duration_since(began).unsigned_abs();
+        timeouts::CHAT_LOOK.saturating_sub(used)
     }
 
     /// Sends a decision with its hash. Without one it shows the proposal, with a button for each decision.

@@ -33,6 +33,8 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:Scan",
     "dynamodb:UpdateItem",
     "lambda:InvokeFunction",
+    "rds:DescribeDBClusters",
+    "route53:ListResourceRecordSets",
     "secretsmanager:GetSecretValue",
     "states:DescribeExecution",
     "states:GetExecutionHistory",

@@ -6,7 +6,9 @@ use rewind_aws::Aws;
 use rewind_aws::chat::{AsyncLambda, ChatRecords, ChatTable, InvokeAsync, ReadActs, ReadSecretText, SecretTexts};
 use rewind_aws::executions::{Executions, StepFunctions};
 use rewind_aws::invoke::{CallFunctions, Lambda};
-use rewind_aws::recoveries::{Recoveries, RecoveryTable};
+use rewind_aws::rds::{Rds, ReadClusters};
+use rewind_aws::recoveries::{ReadNotes, Recoveries, RecoveryTable};
+use rewind_aws::route53::{Route53, Zones};
 use rewind_client::{Deployment, RecoveryClient};
 use rewind_core::{Clock, StepError};
 use rewind_lambda::SystemClock;
@@ -16,9 +18,13 @@ pub trait Ports: Send + Sync {
     /// The port to Step Functions.
     type Executions: Executions;
     /// The port to the records of recoveries.
-    type Recoveries: Recoveries;
+    type Recoveries: Recoveries + ReadNotes;
     /// The port to functions that people call.
     type Functions: CallFunctions;
+    /// The port to clusters.
+    type Clusters: ReadClusters;
+    /// The port to the hosted zones.
+    type Zones: Zones;
     /// The port to the records that chat itself keeps.
     type ChatRecords: ChatRecords + ReadActs;
     /// The port to Secrets Manager.
@@ -32,6 +38,8 @@ pub trait Ports: Send + Sync {
 
     /// The client of recoveries.
     fn client(&self) -> &RecoveryClient<Self::Executions, Self::Recoveries, Self::Functions>;
+    /// The clusters and the hosted zones.
+    fn world(&self) -> (&Self::Clusters, &Self::Zones);
     /// The records that chat itself keeps.
     fn chat_records(&self) -> &Self::ChatRecords;
     /// Secrets Manager.
@@ -48,6 +56,8 @@ pub trait Ports: Send + Sync {
 #[derive(Debug)]
 pub struct AwsPorts {
     client: RecoveryClient<StepFunctions, RecoveryTable, Lambda>,
+    clusters: Rds,
+    zones: Route53,
     chat_records: ChatTable,
     secrets: SecretTexts,
     deferred: AsyncLambda,
@@ -76,6 +86,8 @@ impl AwsPorts {
         };
         Ok(Self {
             client,
+            clusters: Rds::new(aws),
+            zones: Route53::from_env(aws),
             chat_records: ChatTable::new(aws, table),
             secrets: SecretTexts::new(aws),
             deferred: AsyncLambda::new(aws),
@@ -88,6 +100,8 @@ impl Ports for AwsPorts {
     type Executions = StepFunctions;
     type Recoveries = RecoveryTable;
     type Functions = Lambda;
+    type Clusters = Rds;
+    type Zones = Route53;
     type ChatRecords = ChatTable;
     type Secrets = SecretTexts;
     type Deferred = AsyncLambda;
@@ -96,6 +110,9 @@ impl Ports for AwsPorts {
 
     fn client(&self) -> &RecoveryClient<StepFunctions, RecoveryTable, Lambda> {
         &self.client
+    }
+    fn world(&self) -> (&Rds, &Route53) {
+        (&self.clusters, &self.zones)
     }
     fn chat_records(&self) -> &ChatTable {
         &self.chat_records

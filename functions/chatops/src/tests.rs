@@ -14,10 +14,14 @@ use crate::task::{DeferredTask, SignedTask, Task};
 use rewind_aws::AwsResult;
 use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, InvokeAsync, ReadActs, ReadSecretText};
 use rewind_aws::executions::Status;
-use rewind_aws::fixtures::{ManualClock, plan, time};
+use rewind_aws::fixtures::{ManualClock, plan, rds_with_restored, time};
+use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::route53::{RecordSet, Zones};
 use rewind_client::fake::{FakeAws, NOW};
 use rewind_client::{RecoveryClient, Undoing};
-use rewind_core::{Agreeing, Clock, ErrorName, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts};
+use rewind_core::{
+    Agreeing, Clock, ErrorName, FencesSeen, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -30,6 +34,9 @@ struct FakePorts {
     aws: FakeAws,
     client: RecoveryClient<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
+    rds: FakeRds,
+    /// The value of every name in Route 53; none where nobody may read it.
+    value: Mutex<Option<String>>,
     seen: Mutex<BTreeMap<String, i64>>,
     acts: Mutex<BTreeSet<(ActKind, String, ChatAct)>>,
     secret: Mutex<String>,
@@ -49,6 +56,8 @@ impl Ports for FakePorts {
     type Executions = FakeAws;
     type Recoveries = FakeAws;
     type Functions = FakeAws;
+    type Clusters = FakeRds;
+    type Zones = Self;
     type ChatRecords = Self;
     type Secrets = Self;
     type Deferred = Self;
@@ -57,6 +66,9 @@ impl Ports for FakePorts {
 
     fn client(&self) -> &RecoveryClient<FakeAws, FakeAws, FakeAws> {
         &self.client
+    }
+    fn world(&self) -> (&FakeRds, &Self) {
+        (&self.rds, self)
     }
     fn chat_records(&self) -> &Self {
         self
@@ -93,6 +105,18 @@ impl ChatRecords for FakePorts {
         }
         self.acts.lock().unwrap().insert((kind, recovery_id.to_owned(), act.clone()));
         Ok(())
+    }
+}
+
+impl Zones for FakePorts {
+    async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        let denied = || StepError::new(ErrorName::RewindFailed, format!("AccessDenied to {zone}"));
+        let value = self.value.lock().unwrap().clone().ok_or_else(denied)?;
+        let (kind, ttl) = ("CNAME".to_owned(), Some(5));
+        Ok(vec![RecordSet { name: name.to_owned(), kind, ttl, values: vec![value], routed: false }])
     }
 }
 
@@ -137,6 +161,8 @@ fn app() -> ChatApp<FakePorts> {
         client: aws.client(),
         aws,
         clock: ManualClock::at(NOW),
+        rds: rds_with_restored(),
+        value: Mutex::new(Some("orders.cluster-x.us-east-1.rds.amazonaws.com".into())),
         seen: Mutex::default(),
         acts: Mutex::default(),
         secret: Mutex::new(
@@ -424,6 +450,41 @@ async fn a_deferred_task_that_takes_too_long_is_answered_all_the_same() {
 #[tokio::test]
 async fn an_ssl_check_is_answered() {
     assert_eq!(app().handle(signed("ssl_check=1&token=x")).await["statusCode"], 200);
+}
+
+// ----------------------------------------------------------------------------------------------------------- standing
+
+#[tokio::test]
+async fn a_status_and_a_list_show_how_the_clusters_stand_in_a_few_words() {
+    let app = app();
+    app.ports.aws.add_running("r-1");
+    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: false });
+    for command in ["status r-1", "list"] {
+        let text = slack_text(&send_line(&app, "U1", command).await);
+        assert!(text.contains("traffic: orders; fenced: orders"), "{command}: {text}");
+        assert!(
+            text.contains("/rewind cancel r-1") || text.contains("safe now: /rewind status r-1"),
+            "{command}: {text}"
+        );
+        assert!(text.contains("clients may have no database") && !text.contains("--follow"), "{command}: {text}");
+    }
+    *app.ports.value.lock().unwrap() = None;
+    for command in ["status r-1", "list"] {
+        let text = slack_text(&send_line(&app, "U1", command).await);
+        assert!(text.contains("traffic: not seen; fenced: orders"), "{command}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_takes_too_long_leaves_the_rest_of_the_answer() {
+    let app = app();
+    app.ports.aws.add_running("r-1");
+    send_line(&app, "U1", "help").await; // reads the secret
+    *app.ports.hangs.lock().unwrap() = true;
+    for (command, said) in [("status r-1", "now: not seen"), ("list", "was not seen: AWS did not answer in time")] {
+        let text = slack_text(&send_line(&app, "U1", command).await);
+        assert!(text.contains("r-1") && text.contains("Running") && text.contains(said), "{command}: {text}");
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------------- access

@@ -287,6 +287,30 @@ fn any_record() -> impl Generate<Value = RecoveryRecord> {
             }
         },
     )
+
+fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
+    let brief = |world: &World| Standing::of(&record("Running"), world).brief;
+    let stopped = world(false, LeadsTo::Restored, true, false);
+    let kept = "kept: orders-r until 2026-11-24T10:50:00Z";
+    assert_eq!(brief(&stopped), format!("traffic: orders-r; fenced: orders; {kept}"));
+    let both = vec![
+        RecordSeen { name: "db.example.com".into(), leads: Seen::Found(LeadsTo::Source) },
+        RecordSeen { name: "ro.example.com".into(), leads: Seen::Unseen("AccessDenied".into()) },
+    ];
+    let half = World { records: both, source: Seen::Unseen("AccessDenied".into()), ..stopped.clone() };
+    assert_eq!(brief(&half), format!("traffic: orders and not seen; fenced: orders; {kept}; orders: not seen"));
+    let blind = World { runs: Seen::Unseen("no".into()), fences: Seen::Unseen("no".into()), ..stopped };
+    assert_eq!(brief(&blind), format!("traffic: orders-r; fences: not seen; {kept}; execution: not seen"));
+}
+
+#[test]
+fn records_of_a_plan_that_cannot_be_read_are_not_said_to_be_none() {
+    let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..record("Running") };
+    let standing =
+        Standing::of(&unreadable, &World { records: Vec::new(), ..world(true, LeadsTo::Source, false, false) });
+    assert_eq!(standing.traffic, [""; 0]);
+    assert!(standing.brief.starts_with("traffic: not seen;"), "{}", standing.brief);
+    assert_eq!(standing.unseen, ["where the traffic is: the record of the plan cannot be read"]);
 }
 
 fn seen<T: Clone + std::fmt::Debug + 'static>(

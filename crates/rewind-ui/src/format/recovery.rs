@@ -1,9 +1,10 @@
 //! The status of one recovery, and a list of several.
 
 use super::outcome::past_fields;
+use super::standing::Place;
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{Ending, RecordedDecision, RecoveryRecord, Strategy, format_duration};
+use rewind_core::{Ending, Listed, RecordedDecision, RecoveryRecord, Standing, Strategy, format_duration};
 
 /// Formats the status of a recovery as of `now`: its past. How its clusters stand is [`super::standing`]'s to show.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
@@ -75,26 +76,49 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     document
 }
 
-/// Formats a list of recoveries as of `now`: a line for each, in columns with a header.
-pub fn recoveries(recoveries: &[RecoveryRecord], now: Timestamp) -> Document {
+/// Formats a list of recoveries as of `now`: a line for each, in columns with a header, and below it how its clusters stand where that
+/// concerns people.
+pub fn recoveries(listed: &[Listed], now: Timestamp, place: Place) -> Document {
     let mut document = Document::new();
-    if recoveries.is_empty() {
+    if listed.is_empty() {
         document.plain("No recoveries.");
     }
     // By characters, as a terminal counts them, and not by bytes.
     let longest = |text: fn(&RecoveryRecord) -> &str, header: &str| {
-        recoveries.iter().map(|recovery| text(recovery).chars().count()).fold(header.len(), usize::max)
+        listed.iter().map(|listed| text(&listed.recovery).chars().count()).fold(header.len(), usize::max)
     };
     let (id, cluster) =
         (longest(|recovery| &recovery.id, "RECOVERY"), longest(|recovery| &recovery.cluster, "CLUSTER"));
-    if !recoveries.is_empty() {
+    if !listed.is_empty() {
         document.plain(format!("Recoveries as of {}, the latest first:", to_the_second(now)));
         document.heading(format!("{:<id$}  {:<16}  {:<cluster$}  STARTED", "RECOVERY", "STATE", "CLUSTER"));
     }
-    for recovery in recoveries {
+    for Listed { recovery, standing, .. } in listed {
         let started = with_age(recovery.started_at, now);
         document
             .plain(format!("{:<id$}  {:<16}  {:<cluster$}  {started}", recovery.id, recovery.state, recovery.cluster));
+        if let Some(standing) = standing {
+            document.extend(in_brief(standing, place));
+        }
+    }
+    // Once for all of them: whoever lacks a permission lacks it for each.
+    let unseen: Vec<&String> = listed.iter().filter_map(|listed| listed.unseen.as_ref()).collect();
+    if let Some(why) = unseen.first() {
+        document.warning(format!("not seen: what is fenced or kept of {} that ended: {why}", unseen.len()));
+    }
+    document
+}
+
+/// Formats how the clusters of a listed recovery stand, with the first of the commands that are safe.
+fn in_brief(standing: &Standing, place: Place) -> Document {
+    let mut document = Document::new();
+    if standing.outage.is_some() {
+        document.warning("clients may have no database");
+    }
+    document.item(&standing.brief);
+    // A line of its own, so that a narrow terminal does not break what is there to be copied.
+    if let Some(safe) = standing.commands.first() {
+        document.item(format!("safe now: {}", place.typed(&safe.command)));
     }
     document
 }
@@ -200,9 +224,19 @@ mod tests {
     #[test]
     fn a_list_has_a_line_for_each_recovery_and_an_empty_list_is_a_sentence() {
         let now = time("2026-11-23T10:45:00Z");
-        let list = recoveries(&[awaiting(), awaiting()], now);
+        let of = |listed: &[Listed]| recoveries(listed, now, Place::Terminal);
+        let list = of(&[awaiting().into(), awaiting().into()]);
         assert_eq!(list.lines().len(), 4);
         assert!(list.lines()[0].text().contains("2026-11-23T10:45:00Z") && list.lines()[1].text().contains("STATE"));
-        assert_eq!(recoveries(&[], now).to_string(), "No recoveries.\n");
+        assert_eq!(of(&[]).to_string(), "No recoveries.\n");
+    }
+
+    #[test]
+    fn what_was_not_seen_of_those_that_are_over_is_told_once() {
+        let now = time("2026-11-23T10:45:00Z");
+        let unseen = || Listed { unseen: Some("AccessDenied".into()), ..awaiting().into() };
+        let text = recoveries(&[unseen(), unseen()], now, Place::Chat).to_string();
+        assert_eq!(text.matches("AccessDenied").count(), 1, "{text}");
+        assert!(text.contains("not seen: what is fenced or kept of 2 that ended"), "{text}");
     }
 }

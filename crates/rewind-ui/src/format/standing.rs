@@ -3,6 +3,26 @@
 use crate::document::Document;
 use rewind_core::{SafeCommand, Standing};
 
+/// The place in which people type commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A terminal.
+    Terminal,
+    /// Slack.
+    Chat,
+}
+
+impl Place {
+    /// Turns a command of a terminal into what is typed here.
+    pub fn typed(self, command: &str) -> String {
+        match self {
+            Self::Terminal => command.to_owned(),
+            // Nobody follows in chat: the channel is told of the end.
+            Self::Chat => format!("/{}", command.trim_end_matches(" --follow")),
+        }
+    }
+}
+
 /// Formats how things stand, the worst first.
 pub fn standing(standing: &Standing) -> Document {
     let mut document = Document::new();
@@ -30,9 +50,41 @@ pub fn standing(standing: &Standing) -> Document {
     document
 }
 
+/// Formats how things stand after the end of a recovery or an undo.
+pub fn standing_after(after: &Standing) -> Document {
+    let mut document = Document::new();
+    document.heading("How the clusters stand now:");
+    document.extend(standing(after));
+    document
+}
+
+/// Formats how things stand for chat, in as few lines as a phone shows.
+pub fn standing_in_chat(standing: &Standing) -> Document {
+    let mut document = Document::new();
+    if let Some(outage) = &standing.outage {
+        document.warning(outage);
+    }
+    document.field("now", &standing.brief);
+    if let Some(lease) = &standing.lease {
+        document.field("lease", lease);
+    }
+    for SafeCommand { command, effect } in &standing.commands {
+        document.field("safe now", format!("{} ({effect})", Place::Chat.typed(command)));
+    }
+    document
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_chat_commands_are_those_of_chat() {
+        assert_eq!(Place::Chat.typed("rewind status r-1 --follow"), "/rewind status r-1");
+        assert_eq!(Place::Terminal.typed("rewind status r-1 --follow"), "rewind status r-1 --follow");
+        let chat = standing_in_chat(&Standing::not_seen("r-1", "AccessDenied")).to_string();
+        assert!(chat.contains("not seen") && chat.contains("/rewind status r-1 (shows this again"), "{chat}");
+    }
 
     #[test]
     fn an_outage_comes_first_and_the_commands_last() {
@@ -40,6 +92,7 @@ mod tests {
             outage: Some("clients may have no database".into()),
             traffic: vec!["db.example.com leads to orders".into()],
             fenced: vec!["orders".into()],
+            fences: vec!["orders is noted as fenced".into()],
             unseen: vec!["cluster orders-r: AccessDenied".into()],
             commands: vec![SafeCommand { command: "rewind undo r-1".into(), effect: "lifts it".into() }],
             ..Standing::default()

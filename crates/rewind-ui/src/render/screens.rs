@@ -4,11 +4,11 @@
 use super::terminal;
 use super::tests::{proposal, recovered_with_everything};
 use crate::document::Document;
-use crate::format::{self, Values};
+use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
-    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Outcome, PendingApproval,
-    Plan, RecoveryCluster, RecoveryRecord, Seen,
+    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, Outcome,
+    PendingApproval, Plan, RecoveryCluster, RecoveryRecord, SafeCommand, Seen, Standing,
 };
 use serde_json::json;
 use std::path::Path;
@@ -82,6 +82,25 @@ fn inventory() -> Inventory {
     }
 }
 
+/// The standing of one that was stopped while its source was fenced.
+fn stopped() -> Standing {
+    let command = |command: &str, effect: &str| SafeCommand { command: command.into(), effect: effect.into() };
+    Standing {
+        brief: "traffic: orders; fenced: orders; kept: orders-r until 2026-11-24T10:45:00Z".into(),
+        outage: Some("clients may have no database: db.example.com leads to orders, which may be fenced".into()),
+        traffic: vec!["db.example.com leads to orders".into()],
+        fenced: vec!["orders".into()],
+        fences: vec!["orders is noted as fenced, and its security groups are sg-fence".into()],
+        kept: vec!["orders-r (available) until 2026-11-24T10:45:00Z".into()],
+        lease: Some("rewind-orders-20261123-103500 holds orders until 2026-11-25T01:50:00Z".into()),
+        unseen: vec!["cluster orders-r: AccessDenied to rds:DescribeDBClusters".into()],
+        commands: vec![command(
+            "rewind undo rewind-orders-20261123-103500",
+            "traffic goes back to orders, and its fence is lifted; asks first",
+        )],
+    }
+}
+
 fn screens() -> Vec<(&'static str, Document)> {
     let ended =
         RecoveryRecord { id: "rewind-payments-20261122-020000".into(), state: "Recovered".into(), ..awaiting() };
@@ -91,9 +110,29 @@ fn screens() -> Vec<(&'static str, Document)> {
     });
     let mut planned = format::plan(&asked.plan);
     planned.extend(format::start_of(&request, &Plan { ..asked.plan.clone() }));
+    let calm = Standing {
+        brief: "traffic: orders-r; fenced: orders; kept: orders until 2026-11-30T10:40:00Z".into(),
+        outage: None,
+        commands: vec![SafeCommand {
+            command: "rewind undo rewind-payments-20261122-020000".into(),
+            effect: "asks first".into(),
+        }],
+        ..stopped()
+    };
+    let stopped_one = RecoveryRecord { state: "NeedsOperator".into(), ..awaiting() };
+    let over = RecoveryRecord { state: "NothingChanged".into(), ..awaiting() };
+    let listed = [
+        Listed { standing: Some(stopped()), ..stopped_one.into() },
+        Listed { standing: Some(calm), ..ended.into() },
+        Listed::from(over.clone()),
+        Listed { unseen: Some("AccessDenied to rds:DescribeDBClusters of orders".into()), ..over.into() },
+    ];
+    let mut followed = format::failed("operation-001", Ending::NeedsOperator, Some(CAUSE));
+    followed.extend(format::standing_after(&stopped()));
     vec![
+        ("followed", followed),
         ("status", format::recovery(&awaiting(), time(NOW))),
-        ("list", format::recoveries(&[awaiting(), ended], time(NOW))),
+        ("list", format::recoveries(&listed, time(NOW), Place::Terminal)),
         ("clusters", format::clusters(&inventory(), time(NOW))),
         ("remove", format::removal(&inventory().clusters[0], &["payments-r".to_owned()])),
         ("plan", planned),

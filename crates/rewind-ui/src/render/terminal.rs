@@ -63,7 +63,7 @@ fn lines(line: &Line, styles: bool, width: Option<usize>) -> Vec<String> {
 /// A command is not broken: it is there to be copied, and a terminal copies what it has broken itself as one line. A word that
 /// is longer than a line is left to the terminal for the same reason.
 pub fn broken(text: &str, width: Option<usize>, lead: usize, next: usize) -> Vec<String> {
-    let is_command = ["aws ", "rewind ", "echo "].iter().any(|program| text.starts_with(program));
+    let is_command = ["aws ", "rewind ", "echo ", "safe now: rewind "].iter().any(|program| text.starts_with(program));
     let Some(width) = width.filter(|_| !is_command) else {
         return vec![text.to_owned()];
     };
