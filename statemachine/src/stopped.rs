@@ -336,7 +336,7 @@ fn of_event(field: &str) -> String {
     )
 }
 
-/// What `expression` yields of `$given`, the input of the execution that has ended; the event has it as text.
+/// The value of `expression` over `$given`, the input of the execution that has ended; the event has it as text.
 fn of_input(expression: &str) -> String {
     format!(
         "($text := $type($states.input) = 'object' and $type($states.input.detail) = 'object' and $type($states.input.detail.input) = \
