@@ -473,9 +473,9 @@ fn states() -> Vec<State> {
             .when("$unused", "KeepRestored")
             .next("UndoFinish"),
         State::undo("UndoFinish", "Finish")
-            .progress("takes the tags of a kept cluster off the source")
+            .progress("takes the tags of a kept cluster off the source, and tags the restored cluster with the time until which it is kept")
             .comment(
-                "The source is live again. A tag that is left harms nobody, because the clean-up goes by the record as well: a \
+                "The source is live again, and the restored cluster is the one that is kept. A tag that is left harms nobody, because the clean-up goes by the record as well: a \
                  failure here stops nothing.",
             )
             .timeout(45)
