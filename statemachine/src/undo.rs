@@ -203,7 +203,7 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .when_with(
-                "$plan.strategy = 'backtrack' and $not($state in ['Recovered', 'Running', 'AwaitingApproval'])",
+                "$plan.strategy = 'backtrack' and ($noted or $fence) and $not($state in ['Recovered', 'Running', 'AwaitingApproval'])",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
