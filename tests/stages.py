@@ -36,7 +36,7 @@ def steps(*names):
     return [state for name in names for state in stage(name) if state in PAYLOADS]
 
 
-START = stage("lease", without=["ReadLease"]) + stage("plan", without=["Planned"])
+START = stage("lease", without=["ReadLease", "ReadHolder"]) + stage("plan", without=["Planned"])
 INSTANCES = stage("instances")
 REWIND = stage("restore") + stage("scheduler") + INSTANCES + stage("jobs") + stage("verify")
 ASK = between("approval", "IsApprovalNeeded", "RequestApproval")

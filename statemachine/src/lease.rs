@@ -49,6 +49,21 @@ pub(crate) fn release_key(name: &'static str, key: &str, owner: &str) -> State {
         .argument("ExpressionAttributeValues", object([(":me", text(&format!("${owner}.executionArn")))]))
 }
 
+/// A state that leaves the item whose key the expression `key` yields to the recovery `$id`, if it is still of the execution in the variable
+/// `owner`. `execution` is an expression of the ARN of that recovery's own execution.
+pub(crate) fn leave(name: &'static str, key: &str, owner: &str, execution: &str) -> State {
+    State::table(name, "updateItem")
+        .progress("leaves the lease to the recovery")
+        .comment("Nobody works on the cluster but another undo of that recovery, which takes it over.")
+        .argument("Key", object([("id", text(key))]))
+        .argument("UpdateExpression", "SET recoveryId = :id, executionArn = :arn".into())
+        .argument("ConditionExpression", "executionArn = :me".into())
+        .argument(
+            "ExpressionAttributeValues",
+            object([(":id", text("$id")), (":arn", text(execution)), (":me", text(&format!("${owner}.executionArn")))]),
+        )
+}
+
 /// The moment `seconds` (an expression) from now, as RFC 3339.
 pub(crate) fn until(seconds: &str) -> String {
     format!("$fromMillis(($floor($millis() / 1000) + {seconds}) * 1000)")

@@ -1,54 +1,81 @@
-//! The machine that finds a recovery which was stopped: nothing of the recovery runs any more, so this one writes its end into the table
-//! and the lease, and pages with the command that settles it. It undoes nothing by itself.
+//! The machine that finds a recovery which was stopped, or an undo of one: nothing of it runs any more, so this one writes its end into the
+//! table and the leases, and pages with the command that settles it. It undoes nothing by itself.
 
 use crate::json::{Json, jsonata, object};
-use crate::lease::release_key;
+use crate::lease::{leave, release_key};
 use crate::machine::Machine;
-use crate::retry::ANY;
-use crate::state::{State, set_to, text};
+use crate::retry::{ANY, CONDITION_FAILED};
+use crate::state::{State, set, set_to, text};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Seconds for which a note that a recovery is to end is taken for the reason of its end: the undo that wrote it ends it at once.
 const CANCELLED: &str = "900";
+
+/// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
+/// is refused before a plan, and would be read in pages.
+const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
+                       /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
     Machine {
         file: "stopped.asl.json",
         title: "A recovery was stopped",
-        comment: "aurora-rewind: records that a recovery was aborted, timed out or was ended by Step Functions, and pages with the command that \
-                  settles it. Input: the event of Step Functions. It changes no cluster and no DNS record; docs/events.md has the events.",
-        states: states(),
+        comment: "aurora-rewind: records that a recovery, or an undo of one, was aborted, timed out or was ended by Step Functions, and pages \
+                  with the command that settles it. Input: the event of Step Functions. It changes no cluster and no DNS record; \
+                  docs/events.md has the events.",
+        states: [begin(), of_recovery(), of_undo(), ends()].into_iter().flatten().collect(),
     }
 }
 
-/// The states, in the order in which they are passed.
-fn states() -> Vec<State> {
+/// The states that find out what was stopped.
+fn begin() -> Vec<State> {
     vec![
         State::pass("Begin")
             .comment("Gives every variable its first value. The input is the event that the execution has ended.")
+            .keep_as(
+                "undoes",
+                "$type($states.input) = 'object' and $states.input.detail.stateMachineArn = '${UndoArn}'",
+            )
             .keep_as("id", &of_event("name"))
+            .keep_as("undo", &of_event("name"))
             // The lease is released as its holder.
             .assign("stopped", object([("executionArn", jsonata(of_event("executionArn")))]))
             .keep_as("executionArn", &of_event("executionArn"))
             .keep_as("status", &of_event("status"))
             .assign("state", "unread".into())
-            .assign("cluster", "unknown".into())
+            .keep_as("cluster", &of_input(CLUSTER))
             .assign("newCluster", "unknown".into())
             .assign("strategy", "unknown".into())
             .assign("fenced", false.into())
             .assign("cancelled", false.into())
             .assign("unsent", false.into())
+            .assign("leaseLeft", true.into())
+            .assign("held", true.into())
+            .assign("recoveryArn", "unknown".into())
+            .keep_as("by", &of_input("$type($given.by) = 'string' ? $given.by : 'somebody who left no name'"))
+            .keep_as("recovery", &of_input("$type($given.recovery) = 'string' ? $given.recovery : 'unknown'"))
             .assign("ending", object([]))
+            .next("IsUndo"),
+        State::choice("IsUndo")
+            .comment("An undo is told from a recovery by its machine, for whoever starts one chooses name and input.")
+            .when_with("$undoes", vec![set("id", "$recovery")], "ReadUndone")
             .next("ReadRecovery"),
+    ]
+}
+
+/// The states for a recovery that was stopped.
+fn of_recovery() -> Vec<State> {
+    vec![
         State::table("ReadRecovery", "getItem")
             .progress("reads how far the stopped recovery had come")
             .comment("A record that cannot be read is as good as one of a fence: a person has to look.")
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unplanned'")
-            .keep_as("cluster", &of_item("cluster", "unknown"))
-            .keep_as("newCluster", &of_item("newCluster", "unknown"))
+            .keep_as("cluster", &of_item("cluster", "$cluster"))
+            .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
             .keep_as(
                 "strategy",
                 "($plan := $exists($states.result.Item.plan.S) ? $parse($states.result.Item.plan.S) : {}; $exists($plan.strategy) ? \
@@ -80,6 +107,7 @@ fn states() -> Vec<State> {
             .when("$state in ['Planned', 'Recovered', 'NothingChanged', 'RolledBack']", "ReleaseLeftLease")
             .when("$cancelled or $not($state in ['Running', 'AwaitingApproval', 'unplanned'])", "Settled")
             .when("$fenced", "ConcludeNeedsOperator")
+            .when("$state = 'unplanned' and $cluster != 'unknown'", "ReleaseUnplannedLease")
             .when("$state = 'unplanned'", "ConcludeUnplanned")
             .next("ConcludeNothingChanged"),
         State::pass("ConcludeNothingChanged")
@@ -89,12 +117,18 @@ fn states() -> Vec<State> {
                 ending(
                     "NothingChanged",
                     ErrorName::Unavailable,
-                    "'its execution was ended from outside (' & $status & '); nothing was fenced, and no traffic was moved: ' & $cluster & ' \
-                     has it all the time' & ($strategy = 'restore' ? '; next step: rewind resume ' & $id & ' goes on from ' & $newCluster & \
+                    "'its execution was ended from outside (' & $status & '); ' & $cluster & ' was not fenced, and \
+                     this recovery moved none of its records' & ($strategy = 'restore' ? '; next step: rewind resume ' & $id & ' goes on from ' & $newCluster & \
                      ', if that is restored; it is kept until the time in its tag aurora-rewind:keep-until' : '; next step: start again')",
                 ),
             )
             .next("RecordStopped"),
+        release_key("ReleaseUnplannedLease", "'lease#' & $cluster", "stopped")
+            .comment("By the cluster of its request, for there is no record. The lease of anybody else stays, and a dry run holds none.")
+            .assign("leaseLeft", false.into())
+            .next("ConcludeUnplanned")
+            .catch(&CONDITION_FAILED, vec![set_to("leaseLeft", false.into())], "ConcludeUnplanned")
+            .tolerated(),
         State::pass("ConcludeUnplanned")
             .comment("There is no record to write into. Before its plan a recovery changes nothing, and a dry run never does.")
             .assign(
@@ -103,7 +137,7 @@ fn states() -> Vec<State> {
                     "NothingChanged",
                     ErrorName::Unavailable,
                     "'its execution was ended from outside (' & $status & ') before it had a plan, or as a dry run; nothing was changed; next \
-                     step: start again, after three hours at most, if its lease is held by then'",
+                     step: start again' & ($leaseLeft ? ', after three hours at most, if its lease is held by then' : '')",
                 ),
             )
             .next("AnnounceStopped"),
@@ -168,6 +202,105 @@ fn states() -> Vec<State> {
             .comment("It was stopped between its end and the release.")
             .next("Settled")
             .tolerated(),
+    ]
+}
+
+/// The states for an undo that was stopped. Both leases are left to the recovery, from which the next undo takes them over.
+fn of_undo() -> Vec<State> {
+    vec![
+        State::table("ReadUndone", "getItem")
+            .progress("reads how the recovery stands whose undo was stopped")
+            .comment("A record that cannot be read is as good as one that is half undone: a person has to look.")
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("state", &of_item("state", "'unknown'"))
+            .keep_as("cluster", &of_item("cluster", "'unknown'"))
+            .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
+            .keep_as("recoveryArn", &of_item("executionArn", "'unknown'"))
+            .next("IsUndone")
+            .catch(&ANY, Vec::new(), "ConcludeUndoStopped"),
+        State::choice("IsUndone")
+            .comment("It was stopped between its end and the release, or had nothing to undo.")
+            .when("$state in ['Planned', 'Undone', 'NothingChanged', 'RolledBack']", "ReleaseUndoRestoredLease")
+            .next("ReadUndoLease"),
+        State::table("ReadUndoLease", "getItem")
+            .progress("reads whether the stopped undo was at work")
+            .comment("Under the lease alone an undo changes a cluster or a record. One that cannot be read counts as held.")
+            .argument("Key", object([("id", text("'lease#' & $cluster"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as(
+                "held",
+                "$exists($states.result.Item.executionArn.S) and $states.result.Item.executionArn.S = $stopped.executionArn",
+            )
+            .next("ConcludeUndoStopped")
+            .catch(&ANY, Vec::new(), "ConcludeUndoStopped"),
+        State::pass("ConcludeUndoStopped")
+            .comment("Either cluster may be fenced, and the records may lead to either. The next undo finds out which.")
+            .assign(
+                "ending",
+                ending(
+                    "NeedsOperator",
+                    ErrorName::OutcomeUnknown,
+                    &format!(
+                        "'its undo ' & $undo & ' was ended from outside (' & $status & ')' & ($held ? ' half-way, and nothing was undone \
+                         for that: ' & $cluster & ' and ' & $newCluster & ' may be fenced, and the records may point at either; next step: \
+                         rewind undo ' & $id & ', from ' & $fromMillis($millis() + {0} * 1000) & ' on: a function that was called before \
+                         may run until then. It finds out what was done, and takes over the leases, which are left to ' & $id & ' by \
+                         then' : ' while it held no lease: before its first change, or after its last. ' & $id & ' may have been \
+                         ended for it; next step: rewind undo ' & $id & ' finds out what was done, and undoes what is left')",
+                        timeouts::FENCE_SOURCE
+                    ),
+                ),
+            )
+            .next("IsUndoBegun"),
+        State::choice("IsUndoBegun")
+            .comment("Without its lease it has changed nothing that its recovery did not change itself, or has told its own end.")
+            .when("$held and $cluster != 'unknown'", "RecordUndoStopped")
+            .next("AnnounceStopped"),
+        State::table("RecordUndoStopped", "updateItem")
+            .waits_half_an_hour()
+            .progress("writes the end of the stopped undo into the table")
+            .comment("The record must show that the undo stopped half-way. Only where it has no other end meanwhile.")
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
+            .argument("ConditionExpression", "attribute_exists(id) AND #state <> :undone AND #state <> :nothing".into())
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
+            )
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":state", text("$ending.state")),
+                    (":error", text("$ending.error")),
+                    (":cause", text("$ending.cause")),
+                    (":undo", text("$string({'id': $undo, 'by': $by, 'at': $now(), 'undone': []})")),
+                    (":undone", object([("S", "Undone".into())])),
+                    (":nothing", object([("S", "NothingChanged".into())])),
+                ]),
+            )
+            .next("AnnounceStopped")
+            .tolerated(),
+        State::wait("WaitForUndo", &timeouts::FENCE_SOURCE.to_string())
+            .progress("waits until no function of the stopped undo can run any more, some three minutes after the stop")
+            .comment("Stopping an execution does not stop the function that it had called, and the next undo must not run beside that.")
+            .next("LeaveLease"),
+        leave("LeaveLease", "'lease#' & $cluster", "stopped", "$recoveryArn").next("LeaveRestoredLease").tolerated(),
+        leave("LeaveRestoredLease", "'lease#' & $newCluster", "stopped", "$recoveryArn").next("NeedsOperator").tolerated(),
+        release_key("ReleaseUndoRestoredLease", "'lease#' & $newCluster", "stopped")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("ReleaseUndoLease")
+            .tolerated(),
+        release_key("ReleaseUndoLease", "'lease#' & $cluster", "stopped")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("Settled")
+            .tolerated(),
+    ]
+}
+
+/// The states in which people are told.
+fn ends() -> Vec<State> {
+    vec![
         State::announce(
             "AnnounceStopped",
             &[(
@@ -176,14 +309,18 @@ fn states() -> Vec<State> {
                  $ending.error, 'cause': $ending.cause}",
             )],
         )
-        .progress("sends the end of the stopped recovery as an event")
+        .progress("sends the end of what was stopped as an event")
         .comment(
             "Both events page: nobody asked for this end. One that cannot be sent is paged by the end of this execution, which is counted.",
         )
         .next("IsOperatorNeeded")
         .catch(&ANY, vec![set_to("unsent", true.into())], "IsOperatorNeeded"),
         State::choice("IsOperatorNeeded")
-            .comment("Where the event was not sent, this end is the only page.")
+            .comment(
+                "Where the event was not sent, this end is the only page. People are told of an undo before its leases are left: clients may \
+                 have no database meanwhile.",
+            )
+            .when("$undoes", "WaitForUndo")
             .when("$ending.state = 'NeedsOperator' or $unsent", "NeedsOperator")
             .next("Settled"),
         State::succeed("Settled").comment("Nothing has to be undone."),
@@ -199,8 +336,16 @@ fn of_event(field: &str) -> String {
     )
 }
 
+/// The value of `expression` over `$given`, the input of the execution that has ended; the event has it as text.
+fn of_input(expression: &str) -> String {
+    format!(
+        "($text := $type($states.input) = 'object' and $type($states.input.detail) = 'object' and $type($states.input.detail.input) = \
+         'string' ? $trim($states.input.detail.input) : ''; $given := $substring($text, 0, 1) = '{{' ? $parse($text) : {{}}; {expression})"
+    )
+}
+
 fn of_item(name: &str, otherwise: &str) -> String {
-    format!("$exists($states.result.Item.{name}.S) ? $states.result.Item.{name}.S : '{otherwise}'")
+    format!("$exists($states.result.Item.{name}.S) ? $states.result.Item.{name}.S : {otherwise}")
 }
 
 fn ending(state: &str, error: ErrorName, cause: &str) -> Json {

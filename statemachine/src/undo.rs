@@ -5,7 +5,7 @@
 use crate::conclude::{needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, release, release_key};
+use crate::lease::{acquire_as, leave, release, release_key};
 use crate::machine::Machine;
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
@@ -57,6 +57,7 @@ fn states() -> Vec<State> {
             .assign("recovery", object([]))
             .assign("plan", object([]))
             .assign("noted", false.into())
+            .assign("stopped", false.into())
             .assign("resumedBy", "nobody".into())
             .assign("endedAt", "none".into())
             .assign("noneSent", false.into())
@@ -98,6 +99,7 @@ fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
+            .keep_as("stopped", "$exists($states.result.Item.stoppedIn.S)")
             .keep_as("resumedBy", "$exists($states.result.Item.resumedBy.S) ? $states.result.Item.resumedBy.S : 'nobody'")
             .keep_as("endedAt", "$exists($states.result.Item.endedAt.S) ? $states.result.Item.endedAt.S : 'none'")
             // One that ended well had clients, whoever moved the records.
@@ -201,7 +203,18 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .when_with(
-                "$plan.strategy = 'backtrack' and $not($state in ['Running', 'AwaitingApproval'])",
+                "$plan.strategy = 'backtrack' and ($noted or $fence) and $not($state in ['Recovered', 'Running', 'AwaitingApproval'])",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' worked on ' & $plan.cluster & ' in place and is ' & $state & ': ' & $plan.cluster & ' may be fenced, and may be \
+                     rewound, and no undo finds out which; nothing was changed; next step: ' & ($stopped ? \
+                     'docs/runbook.md#an-execution-was-stopped' : 'docs/runbook.md#needsoperator')",
+                ),
+                "IsAnythingLeft",
+            )
+            .when_with(
+                "$plan.strategy = 'backtrack' and $state = 'Recovered'",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
@@ -216,7 +229,7 @@ fn states() -> Vec<State> {
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
-                    "$id & ' moved no traffic: ' & $plan.cluster & ' has it all the time; nothing was changed'",
+                    "$id & ' moved no traffic: it moved none of the records of ' & $plan.cluster & '; nothing was changed'",
                 ),
                 "IsAnythingLeft",
             )
@@ -460,9 +473,9 @@ fn states() -> Vec<State> {
             .when("$unused", "KeepRestored")
             .next("UndoFinish"),
         State::undo("UndoFinish", "Finish")
-            .progress("takes the tags of a kept cluster off the source")
+            .progress("takes the tags of a kept cluster off the source, and tags the restored cluster with the time until which it is kept")
             .comment(
-                "The source is live again. A tag that is left harms nobody, because the clean-up goes by the record as well: a \
+                "The source is live again, and the restored cluster is the one that is kept. A tag that is left harms nobody, because the clean-up goes by the record as well: a \
                  failure here stops nothing.",
             )
             .timeout(45)
@@ -585,7 +598,7 @@ fn states() -> Vec<State> {
                 object([
                     (":state", object([("S", "NothingChanged".into())])),
                     (":error", object([("S", ErrorName::NotApproved.as_str().into())])),
-                    (":cause", text(&format!("$by & ' cancelled it; ' & $plan.cluster & ' is not fenced and has its traffic' & ({KEPT})"))),
+                    (":cause", text(&format!("$by & ' cancelled it; ' & $plan.cluster & ' is not fenced, and ' & $id & ' moved none of its records' & ({KEPT})"))),
                     (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
                     (":none", object([("S", "{}".into())])),
                     (":before", text("$state")),
@@ -645,8 +658,8 @@ fn states() -> Vec<State> {
         )
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("LeaveLease"),
-        leave("LeaveLease", "$leaseKey").next("LeaveRestoredLease").tolerated(),
-        leave("LeaveRestoredLease", "$restoredLeaseKey").next("RecordFailure").tolerated(),
+        leave("LeaveLease", "$leaseKey", "undo", "$recovery.executionArn").next("LeaveRestoredLease").tolerated(),
+        leave("LeaveRestoredLease", "$restoredLeaseKey", "undo", "$recovery.executionArn").next("RecordFailure").tolerated(),
         State::table("RecordFailure", "updateItem")
             .waits_half_an_hour()
             .progress("writes the failure into the table")
@@ -737,20 +750,6 @@ fn left_after_end() -> String {
     format!("$endedAt = 'none' ? 0 : {}", left(&longest(), "$endedAt"))
 }
 
-/// A state that leaves the lease with the key of the expression `key` to the recovery, if it is still of this undo.
-fn leave(name: &'static str, key: &str) -> State {
-    State::table(name, "updateItem")
-        .progress("leaves the lease to the recovery")
-        .comment("Nobody works on the cluster but another undo of that recovery, which takes it over.")
-        .argument("Key", object([("id", text(key))]))
-        .argument("UpdateExpression", "SET recoveryId = :id, executionArn = :arn".into())
-        .argument("ConditionExpression", "recoveryId = :me".into())
-        .argument(
-            "ExpressionAttributeValues",
-            object([(":id", text("$id")), (":arn", text("$recovery.executionArn")), (":me", text("$undo.id"))]),
-        )
-}
-
 /// The restored cluster that is kept, as the end of a sentence. It bears a time since it was restored, whatever KeepRestored came to.
 const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : $plan.strategy = 'restore' ? '; the restored \
                     cluster ' & $plan.newCluster & ', if there is one, is kept with its instances until the time in its tag \
@@ -760,7 +759,7 @@ const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $ke
 fn cancelled(more: &str) -> String {
     format!(
         "{{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, 'newCluster': \
-         $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and has its traffic' & ({KEPT})), \
+         $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and ' & $id & ' moved none of its records' & ({KEPT})), \
          {more}), 'timings': $timings}}"
     )
 }

@@ -139,9 +139,9 @@ fn states() -> Vec<State> {
             &[(
                 "Rewind Fence Overdue".into(),
                 "{'recoveryId': $recovery.id, 'executionArn': $recovery.executionArn, 'cluster': $cluster, 'state': 'Running', \
-                 'at': $now(), 'cause': $cluster & ' is fenced for more than ' & $string($round($seconds / 60)) & ' minutes: \
-                 its clients have no database; next step: see what the recovery waits for (rewind status ' & $recovery.id & \
-                 '); docs/runbook.md says how to lift the fence where it does not go on'}",
+                 'at': $now(), 'cause': $cluster & ' was fenced more than ' & $string($round($seconds / 60)) & ' minutes ago, \
+                 and no end of its fence was noted; clients may have no database; next step: rewind status ' & $recovery.id & ' shows \
+                 where they are and what it waits for; docs/runbook.md says how to lift the fence where it does not go on'}",
             )],
         )
         .progress("sends the event that pages")

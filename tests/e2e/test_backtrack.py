@@ -191,7 +191,7 @@ def test_rejection_in_place_changes_nothing_and_releases_the_lease(stack):
     first = rewind_in_place(cluster, iso(target), approval="required")
     first.approval()
     second = rewind_in_place(cluster, iso(target), newCluster=f"{cluster.name}-second")
-    held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
+    held = up_to("AcquireLease", START) + ["ReadLease", "ReadHolder"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     first.decide("rejected", comment="not on a Friday")
     no = START + REFUSE + PUT_BACK + CONCLUDE

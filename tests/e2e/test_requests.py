@@ -171,7 +171,7 @@ def test_second_recovery_is_refused_while_the_first_waits(stack):
     first.approval()
     assert first.item()["state"] == "AwaitingApproval", "the state of the one that waits"
     second = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-second")
-    held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
+    held = up_to("AcquireLease", START) + ["ReadLease", "ReadHolder"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     assert stack.describe("e2e-lease-second") is None, "the second one's cluster"
     assert first.describe()["status"] == "RUNNING", "the first one meanwhile"

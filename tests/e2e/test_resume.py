@@ -114,7 +114,7 @@ def test_resumed_recovery_is_resumed_and_one_that_runs_is_not(stack):
     # It holds the lease, and so does not let go of the cluster.
     contains(terminal.run("resume", second.id, code=5)[1], "it has not ended")
     third = Recovery(stack, {"cluster": cluster.name, "resume": second.id})
-    held = ["AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
+    held = ["AcquireLease", "ReadLease", "ReadHolder", *CONCLUDE_WITHOUT_LEASE]
     third.failed([*RUNNING, *held], "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
     # By the id of the first as well: who works on its cluster is what counts.
     third = Recovery(stack, {"cluster": cluster.name, "resume": first.id})
@@ -134,7 +134,7 @@ def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fenc
     earlier.reaches("FenceSource")
     # Step Functions ends the execution, and not the function.
     earlier.stop()
-    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
+    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE_READ, "AcquireLease", "ReadLease", "ReadHolder"]
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
     run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} was stopped at", f"rewind undo {earlier.id}", timeout=420, lease=earlier.id)
     assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"

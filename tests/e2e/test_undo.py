@@ -19,7 +19,7 @@ from shop import create_shop
 from test_cli import Terminal
 
 ASKED = START + REWIND + ASK
-LEASE_HELD = ["Begin", "IsLeaseNeeded", "AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
+LEASE_HELD = ["Begin", "IsLeaseNeeded", "AcquireLease", "ReadLease", "ReadHolder", *CONCLUDE_WITHOUT_LEASE]
 SWITCHED = START + REWIND + APPROVE + FENCE
 FOLLOWED = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
 

@@ -149,7 +149,7 @@ class Deployment:
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
         return {
             "url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": outputs["TableName"], "topic": outputs["TopicArn"],
-            "arns": copies(client("stepfunctions"), outputs),
+            "undo": outputs["UndoStateMachineArn"], "arns": copies(client("stepfunctions"), outputs),
         }  # fmt: skip
 
     def cloudformation(self, *arguments):

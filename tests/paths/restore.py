@@ -238,6 +238,7 @@ def scenarios():
             up_to("AcquireLease")
             + [
                 "ReadLease",
+                "ReadHolder",
                 "ConcludeNothingChanged",
                 "RecordFailure",
                 "AnnounceFailure",
@@ -415,7 +416,7 @@ def scenarios():
                 up_to("ConfirmCutover") + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
                 "RecordChanged",
                 [
-                    "leads to the old one [RecordChanged in ConfirmCutover]; nothing was undone",
+                    "leads to the old one [RecordChanged in ConfirmCutover]; undone: undid FenceRestored; now: ",
                     f"now: traffic is on the restored cluster {NEW}, the source my-aurora-cluster is fenced",
                     said,
                     "next step: mend the name that leads elsewhere; or go back to the source",
@@ -817,13 +818,14 @@ def scenarios():
         ("ExtendLease", NOTHING_CHANGED, {}),
         ("NoteFence", KEPT + NOTHING_CHANGED, {"calls": {"FenceSource": 0}}),
         ("ReadLease", None, {"held": True, "lease_stays": True}),
+        ("ReadHolder", None, {"held": True, "lease_stays": True, "cause": ["recovery the-other-one holds lease#", "wait for it to end"]}),
         ("RecordDecision", None, {"request": WITH_APPROVAL, "decide": (1, {"decision": "approved"})}),
         ("RecordRecovered", None, {"recorded": "Running"}),
         ("ReleaseLease", None, {"lease_stays": True}),
     ]:
-        if state == "ReadLease":
+        if state in ("ReadLease", "ReadHolder"):
             path = up_to("AcquireLease") + [
-                state,
+                *["ReadLease", "ReadHolder"][: ["ReadLease", "ReadHolder"].index(state) + 1],
                 "ConcludeNothingChanged",
                 "RecordFailure",
                 "AnnounceFailure",

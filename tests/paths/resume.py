@@ -19,7 +19,7 @@ STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopp
 UNKNOWN_END = [*BEGIN, "DescribeResumed", *FENCE]
 PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", "ReleaseResumedLease", *REWIND, *DONE]
-HELD = ["AcquireLease", "ReadLease", *NOTHING_CHANGED]
+HELD = ["AcquireLease", "ReadLease", "ReadHolder", *NOTHING_CHANGED]
 HELD.remove("ReleaseLeaseAfterFailure")  # it is the other's
 DRY = between("plan", "ValidateWindow", "Planned")
 UNKNOWN = [*READ, "ValidateWindow", *NOTHING_CHANGED]
@@ -170,6 +170,7 @@ def leases():
     )  # fmt: skip
     yield Resume(
         "one that called a person with a fence keeps its lease", [*UNKNOWN_END, *HELD], "LeaseHeld",
+        [" ended in NeedsOperator, and keeps lease#", "and needs a person", "next step: rewind undo resume--one-that-called-a-person-with-a-fence"],
         earlier={"state": "NeedsOperator", "fence": "{}"}, request={}, held="earlier", lease_stays=True, recorded=False,
     )  # fmt: skip
     yield Resume(

@@ -1,4 +1,6 @@
-"""The paths of the machine that finds a recovery which was stopped: what it writes into record and lease, and when it calls a person."""
+"""The paths of the machine that finds a recovery which was stopped, or an undo of one: what it writes into record and leases, and when it
+calls a person.
+"""
 
 import json
 import time
@@ -6,16 +8,26 @@ import time
 from execution import execute, problems_of_end
 from scenario import STOPPED, Scenario, slug, up_to
 
-READ = ["Begin", "ReadRecovery", "ReadFence", "IsSettled"]
+READ = ["Begin", "IsUndo", "ReadRecovery", "ReadFence", "IsSettled"]
 SETTLED = [*READ, "Settled"]
 FREE = [*READ, "ConcludeNothingChanged", "RecordStopped", "IsLeaseKept", "ReleaseLease", "AnnounceStopped", "IsOperatorNeeded", "Settled"]
 CALLED = [*READ, "ConcludeNeedsOperator", "RecordStopped", "IsLeaseKept", "NoteOnLease", "AnnounceStopped", "IsOperatorNeeded", "NeedsOperator"]
+# An undo that was stopped.
+READ_UNDONE = ["Begin", "IsUndo", "ReadUndone", "IsUndone"]
+LEFT = ["AnnounceStopped", "IsOperatorNeeded", "WaitForUndo", "LeaveLease", "LeaveRestoredLease", "NeedsOperator"]
+IDLE = [*READ_UNDONE, "ReadUndoLease", "ConcludeUndoStopped", "IsUndoBegun", *LEFT]
+HALF_WAY = [*up_to("IsUndoBegun", IDLE), "RecordUndoStopped", *LEFT]
+UNDONE = [*READ_UNDONE, "ReleaseUndoRestoredLease", "ReleaseUndoLease", "Settled"]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 BEGUN = {"fenceBegunAt": "2026-11-23T10:40:00Z"}
 
 
 def run(deployment, scenario):
-    """Runs it for a recovery whose item is as the scenario says; answers what is wrong."""
+    """Runs it for a recovery whose item is as the scenario says, or for an undo of one; answers what is wrong."""
+    return run_undo(deployment, scenario) if "holder" in scenario.request else run_recovery(deployment, scenario)
+
+
+def run_recovery(deployment, scenario):
     recovery = slug(scenario.name)
     cluster, table = f"cluster-of-{recovery}", deployment.client("dynamodb")
     fields = {
@@ -27,15 +39,77 @@ def run(deployment, scenario):
         table.put_item(TableName=deployment.table, Item={name: {"S": value} for name, value in fields.items()})
     if scenario.request["fenced"]:
         table.put_item(TableName=deployment.table, Item={"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}})
-    lease = {
-        "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": recovery}, "executionArn": {"S": f"arn:of:{recovery}"},
-        "expiresAt": {"N": str(int(time.time()) + 3600)},
-    }  # fmt: skip
-    table.put_item(TableName=deployment.table, Item=lease)
+    hold(deployment, cluster, scenario.request["of"] or recovery)
     detail = {"name": recovery, "executionArn": f"arn:of:{recovery}", "status": "ABORTED"}
+    if scenario.request["given"] is not None:
+        given = scenario.request["given"]
+        detail["input"] = given if isinstance(given, str) else json.dumps(given | ({"cluster": f" {cluster.title()}"} if "to" in given else {}))
     ended = execute(deployment, scenario, recovery, {"detail-type": "Step Functions Execution Status Change", "detail": detail})
     after, left = deployment.item(f"recovery#{recovery}"), deployment.item(f"lease#{cluster}")
     return [*problems_of_end(deployment, scenario, ended), *problems_of_table(scenario, fields, after, left)]
+
+
+def hold(deployment, cluster, holder):
+    """Gives the lease of a cluster to an execution."""
+    lease = {
+        "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": holder}, "executionArn": {"S": f"arn:of:{holder}"},
+        "expiresAt": {"N": str(int(time.time()) + 3600)},
+    }  # fmt: skip
+    deployment.client("dynamodb").put_item(TableName=deployment.table, Item=lease)
+
+
+def run_undo(deployment, scenario):
+    recovery, request = slug(scenario.name), scenario.request
+    undo, cluster = f"{recovery}-undo", f"cluster-of-{recovery}"
+    restored = f"{cluster}-rewind"
+    fields = {
+        "id": f"recovery#{recovery}", "state": "Recovered", "cluster": cluster, "newCluster": restored, "executionArn": f"arn:of:{recovery}",
+    } | request["item"]  # fmt: skip
+    item = {name: {"S": value} for name, value in fields.items()}
+    deployment.client("dynamodb").put_item(TableName=deployment.table, Item=item)
+    for name in (cluster, restored):
+        hold(deployment, name, undo if request["holder"] == "undo" else request["holder"])
+    given = json.dumps({"recovery": recovery, "by": "ana"})
+    detail = {
+        "name": undo, "executionArn": f"arn:of:{undo}", "status": "ABORTED", "input": given, "stateMachineArn": deployment.known["undo"],
+    }  # fmt: skip
+    ended = execute(deployment, scenario, undo, {"detail-type": "Step Functions Execution Status Change", "detail": detail})
+    after = deployment.item(f"recovery#{recovery}")
+    leases = [deployment.item(f"lease#{name}") for name in (cluster, restored)]
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *problems_of_undone(recovery, scenario, item, after, ended),
+        *problems_of_leases(recovery, scenario, leases),
+    ]
+
+
+def problems_of_undone(recovery, scenario, before, after, ended):
+    if scenario.recorded is None:
+        if after != before:
+            yield f"the record was changed: {after}"
+        return
+    undo = json.loads(after["undo"]["S"])
+    told = [after[name]["S"] for name in ("state", "error", "cause")]
+    if told != [scenario.recorded, ended.get("error"), ended.get("cause")]:
+        yield f"the record tells {told}"
+    if (undo["id"], undo["by"], undo["undone"]) != (f"{recovery}-undo", "ana", []) or not undo["at"]:
+        yield f"the undo in the record is {undo}"
+
+
+def problems_of_leases(recovery, scenario, leases):
+    """Compares both leases: released, left to the recovery, or as they were."""
+    broken = set(scenario.mocked or {})
+    for lease, leave, release in zip(leases, ["LeaveLease", "LeaveRestoredLease"], ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]):
+        holder = scenario.request["holder"]
+        as_it_was = f"{recovery}-undo" if holder == "undo" else holder
+        # Without the record nobody knows which leases they are.
+        if holder != "undo" or leave in broken or release in broken or "ReadUndone" in broken:
+            expected = as_it_was
+        else:
+            expected = None if release in scenario.path else recovery
+        found = None if lease is None else (lease["recoveryId"]["S"], lease["executionArn"]["S"])
+        if found != (expected and (expected, f"arn:of:{expected}")):
+            yield f"the lease is of {found}, expected {expected}"
 
 
 def problems_of_table(scenario, fields, after, lease):
@@ -50,16 +124,48 @@ def problems_of_table(scenario, fields, after, lease):
             yield f"the record was changed: {after}"
     elif (after["state"]["S"], "approval" in after, "endedAt" in after) != (scenario.recorded, False, True):
         yield f"the record is {after}"
-    elif scenario.recorded == "NothingChanged" and "no traffic was moved" not in after["cause"]["S"]:
+    elif scenario.recorded == "NothingChanged" and "moved none of its records" not in after["cause"]["S"]:
         yield f"the cause is {after['cause']}"
 
 
-def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", recorded=None, **more):
-    request = {"item": item, "fenced": fenced, "strategy": strategy}
+def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", given=None, of=None, recorded=None, **more):
+    request = {"item": item, "fenced": fenced, "strategy": strategy, "given": given, "of": of}
     return Scenario(f"stopped: {name}", path, *rest, request=request, machine=STOPPED, recorded=recorded, **more)
 
 
+def of_undo(name, path, *rest, item=None, holder="undo", **more):
+    more = {"recorded": None} | more
+    return Scenario(f"stopped: an undo {name}", path, *rest, request={"item": item or {}, "holder": holder}, machine=STOPPED, **more)
+
+
 def scenarios():
+    return [*of_recovery(), *of_undos()]
+
+
+def of_undos():
+    half_way = {"error": "OutcomeUnknown", "cause": [
+        "its undo stopped--an-undo", "(ABORTED) half-way", "may be fenced, and the records may point at either; next step: rewind undo stopped--an-undo",
+        "takes over the leases, which are left to stopped--an-undo",
+    ], "recorded": "NeedsOperator"}  # fmt: skip
+    idle = {"error": "OutcomeUnknown", "cause": ["while it held no lease", "next step: rewind undo stopped--an-undo"], "holder": "the-other-one"}
+    yield of_undo("half-way: its leases are left to the recovery", HALF_WAY, **half_way)
+    yield of_undo("of one that needs a person already", HALF_WAY, item={"state": "NeedsOperator", "error": "Bug", "cause": "so"}, **half_way)
+    yield of_undo("before it held a lease: nothing is recorded", IDLE, **idle)
+    yield of_undo("that had ended a recovery, before it held a lease", IDLE, item={"state": "Running"}, **idle)
+    for state in ["Undone", "NothingChanged"]:
+        yield of_undo(f"after its end, {state}: its leases are free", UNDONE, item={"state": state})
+    for state in ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]:
+        yield of_undo(f"after its end, and {state} throws", UNDONE, item={"state": "Undone"}, mocked={state: BROKEN})
+    unread = [*up_to("ReadUndone", READ_UNDONE), "ConcludeUndoStopped", "IsUndoBegun", *LEFT]
+    yield of_undo("whose recovery cannot be read", unread, mocked={"ReadUndone": BROKEN}, **(half_way | {"recorded": None}))
+    yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, mocked={"ReadUndoLease": BROKEN}, **half_way)
+    yield of_undo("that cannot be recorded", HALF_WAY, mocked={"RecordUndoStopped": BROKEN}, **(half_way | {"recorded": None}))
+    for state in ["LeaveLease", "LeaveRestoredLease"]:
+        yield of_undo(f"{state} throws", HALF_WAY, mocked={state: BROKEN}, **half_way)
+    yield of_undo("that cannot be announced", HALF_WAY, mocked={"AnnounceStopped": BROKEN}, **half_way)
+
+
+def of_recovery():
     cancelled = json.dumps({"id": "u", "by": "ana", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
     before = json.dumps({"id": "u", "by": "ana", "at": "2026-11-23T10:40:00Z"})
     called = {"error": "OutcomeUnknown", "lease_stays": True}
@@ -86,6 +192,14 @@ def scenarios():
     )  # fmt: skip
     unplanned = [*READ, "ConcludeUnplanned", "AnnounceStopped", "IsOperatorNeeded", "Settled"]
     yield scenario("it had no plan yet: people are told", unplanned, lease_stays=True)
+    freed = [*READ, "ReleaseUnplannedLease", *unplanned[len(READ) :]]
+    request = {"to": "5m ago"}
+    yield scenario("unplanned: its lease is freed", freed, given=request)
+    yield scenario("unplanned: a lease of another stays", freed, given=request, of="the-other-one", lease_stays=True)
+    yield scenario("ReleaseUnplannedLease throws", freed, given=request, mocked={"ReleaseUnplannedLease": BROKEN}, lease_stays=True)
+    yield scenario("unplanned: a resume names no cluster", unplanned, given={"resume": "r-1"}, lease_stays=True)
+    yield scenario("unplanned: its cluster is none", unplanned, given={"cluster": "<!channel> $(touch x)"}, lease_stays=True)
+    yield scenario("unplanned: its input is no object", unplanned, given="[1]", lease_stays=True)
     for state in ["ReadRecovery", "ReadFence"]:
         yield scenario(
             f"{state} throws: a person is called", up_to(state, READ) + CALLED[len(READ) :], item={}, mocked={state: BROKEN},
@@ -96,6 +210,6 @@ def scenarios():
     yield scenario("NoteOnLease throws", CALLED, cause=by_undo, item=BEGUN, mocked={"NoteOnLease": BROKEN}, recorded="NeedsOperator", **called)
     yield scenario(
         "the event that nothing was fenced cannot be sent: the end pages", [*up_to("IsOperatorNeeded", FREE), "NeedsOperator"], "Unavailable",
-        ["was ended from outside (ABORTED); nothing was fenced"], item={}, mocked={"AnnounceStopped": BROKEN}, recorded="NothingChanged",
+        ["was ended from outside (ABORTED); cluster-of-stopped--", "was not fenced, and this recovery moved none of its records"], item={}, mocked={"AnnounceStopped": BROKEN}, recorded="NothingChanged",
     )  # fmt: skip
     yield scenario("the event cannot be sent", CALLED, item=BEGUN, mocked={"AnnounceStopped": BROKEN}, recorded="NeedsOperator", **called)

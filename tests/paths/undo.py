@@ -224,6 +224,8 @@ def refused():
         ("one that another has resumed", {"state": "NeedsOperator", "outcome": None, "moved": True, "resumedBy": "r-2"}, "was resumed by r-2, which has its restored cluster since; nothing was changed; next step: rewind status r-2"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
+        ("one in place that was stopped", {"strategy": "backtrack", "state": "NeedsOperator", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z", "stoppedIn": "Running"}, "may be fenced, and may be rewound, and no undo finds out which; nothing was changed; next step: docs/runbook.md#an-execution-was-stopped"),
+        ("one in place that called a person", {"strategy": "backtrack", "state": "NeedsOperator", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z"}, "next step: docs/runbook.md#needsoperator"),
         ("one without records", {"dns": []}, "moved no traffic"),
         ("one of a version that signed no plans", {"signed": False}, "and no step of this one follows its plan; nothing was changed"),
         ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),

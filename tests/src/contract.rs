@@ -144,6 +144,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
         assert!(given.remove("EventBusName").is_none_or(|bus| bus == "EventBus"));
         assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
+        assert!(given.remove("UndoArn").is_none_or(|undo| undo == "Undo"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
             assert_eq!(value, format!("{function}Function.Arn"));
@@ -407,6 +408,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "EndFenceWatchAfterFailure",
         "RecordCancelled",
         "RecordStopped",
+        "RecordUndoStopped",
     ];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
@@ -514,10 +516,10 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
     let stopped = &template.resource("StoppedRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
-    // Of a recovery another machine tells, which knows whether anybody has to look.
+    // Of a recovery and its undo another machine tells, which knows whether anybody has to look.
     let found = [&detail["stateMachineArn"], &stopped["stateMachineArn"]].map(texts).concat();
     assert_eq!((set(found.clone()), found.len()), (machines.clone(), machines.len()));
-    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind"]);
+    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind", "Undo"]);
     assert_eq!(stopped["$or"], detail["$or"]);
     assert_eq!(texts(&detail["$or"][0]["status"]), ["TIMED_OUT", "ABORTED"]);
     assert_eq!(texts(&detail["$or"][1]["status"]), ["FAILED"]);

@@ -198,7 +198,7 @@ where
                 for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
                     // Tags can be stale: the undo may have failed to remove them, and a restore copies them.
                     match self.recoveries.recovery(&kept.recovery_id).await? {
-                        Some(record) if record.state == "Undone" => {
+                        Some(record) if record.state == "Undone" && kept.kind != Kind::Restored => {
                             tracing::info!(cluster = kept.cluster, "its recovery was undone: it has its traffic");
                         }
                         Some(record) if kept.is_a_copy(&record) => {

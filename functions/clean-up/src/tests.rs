@@ -497,7 +497,7 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
 #[tokio::test]
 async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_its_source() {
     // The last two are of a recovery that somebody stopped.
-    for state in ["NothingChanged", "RolledBack", "Running", "AwaitingApproval"] {
+    for state in ["NothingChanged", "RolledBack", "Undone", "Running", "AwaitingApproval"] {
         let world = World::restored(state);
         assert_eq!(world.due().await, [restored()]);
         assert_eq!(world.why(&restored()).await, [""; 0]);

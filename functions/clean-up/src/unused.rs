@@ -309,7 +309,7 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     // Where a person has to look, they decide which of the clusters is needed, and may not have done so yet.
     let ended: &[Ending] = match kept.kind {
         Kind::Source | Kind::SafetyClone => &[Ending::Recovered],
-        Kind::Restored => &[Ending::NothingChanged, Ending::RolledBack],
+        Kind::Restored => &[Ending::NothingChanged, Ending::RolledBack, Ending::Undone],
     };
     if !ended.iter().any(|ending| ending.name() == record.state) && !is_stopped(kept, &record) {
         let names: Vec<&str> = ended.iter().map(|ending| ending.name()).collect();

@@ -1,6 +1,7 @@
 //! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
 //! kept. Writes the output of the execution. It runs when clients are on the rewound data, so a failure undoes nothing. After a
-//! failure of the recovery it tags the restored cluster instead. `rewind undo` takes the tags off the source again.
+//! failure of the recovery it tags the restored cluster instead. `rewind undo` takes the tags off the source again, and
+//! tags the restored cluster.
 
 mod keep;
 mod marks;

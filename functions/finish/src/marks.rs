@@ -1,10 +1,11 @@
 //! Turns a kept cluster into a live one: no time after which it may be deleted, no mark of a fence, and the deletion
-//! protection that people have chosen. Set on the restored cluster when the recovery has ended well, and on the source when it is undone.
+//! protection that people have chosen. Set on the restored cluster when the recovery has ended well, and on the source when it is undone;
+//! the restored cluster then gets a time again until which it is kept.
 
 use super::{AGAIN, Finish};
-use rewind_aws::rds::{ClusterChange, ModifyClusters, ReadClusters, TagClusters, UntagClusters};
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
-use rewind_core::{Clock, ErrorName, Plan, Restored, StepError};
+use rewind_aws::rds::{ClusterChange, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, is_foreign};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_core::{Clock, ErrorName, Plan, Restored, StepError, Strategy};
 use rewind_lambda::Undone;
 
 impl<C, K> Finish<C, K>
@@ -36,9 +37,10 @@ where
         }
     }
 
-    /// Takes off the source what the recovery set on it; nothing, if it bears the mark of another one.
+    /// Takes off the source what the recovery set on it; nothing, if it bears the mark of another one. Tags the restored cluster with the
+    /// time until which it is kept.
     pub(super) async fn unmark(&self, id: &str, plan: &Plan) -> Result<Undone, StepError> {
-        let mut taken_off = Vec::new();
+        let mut what = Vec::new();
         let found = self.clusters.cluster(&plan.cluster).await?;
         if let Some(source) = found.filter(|source| source.tag(FENCED_BY_TAG) == Some(id)) {
             // The instances first: while the cluster bears the mark, an undo that runs again finds what is left.
@@ -48,8 +50,44 @@ where
                 }
             }
             self.clusters.untag(&source.arn, &[FENCED_BY_TAG, KEEP_UNTIL_TAG]).await?;
-            taken_off.push(format!("the tags {FENCED_BY_TAG} and {KEEP_UNTIL_TAG} are taken off {}", source.name));
+            what.push(format!("the tags {FENCED_BY_TAG} and {KEEP_UNTIL_TAG} are taken off {}", source.name));
         }
-        Ok(Undone::of(taken_off))
+        let kept = self.keep_undone(id, plan).await?;
+        let changed = !what.is_empty() || kept.as_ref().is_some_and(|(_, tagged)| *tagged);
+        what.extend(kept.map(|(kept, _)| kept));
+        Ok(Undone { changed, what, backtrack: None })
+    }
+
+    /// Keeps the restored cluster of a recovery that is undone for `keepRestored` from now on; returns a sentence about it, and whether it
+    /// was tagged. One that bears a time has it since its restore, or by people, and keeps it.
+    async fn keep_undone(&self, id: &str, plan: &Plan) -> Result<Option<(String, bool)>, StepError> {
+        let name = &plan.new_cluster;
+        let found = match self.clusters.cluster(name).await {
+            Err(error) if is_foreign(&error) => None,
+            found => found?,
+        };
+        let is_ours = plan.strategy == Strategy::Restore;
+        let found = found.filter(|cluster| is_ours && cluster.tag(RECOVERY_TAG) == Some(id));
+        let Some(restored) = found.filter(|cluster| cluster.status != "deleting") else { return Ok(None) };
+        let kept = |until: &str| {
+            format!(
+                "the restored cluster {name} is kept, fenced, until {until}: what clients wrote to it is there; after that it is deleted \
+                 into a snapshot, if nobody uses or protects it"
+            )
+        };
+        if let Some(until) = restored.tag(KEEP_UNTIL_TAG) {
+            return Ok(Some((kept(until), false)));
+        }
+        let until = plan.keep_restored_from(self.clock.now())?.to_string();
+        Ok(Some(match self.clusters.tag(&restored.arn, &[(KEEP_UNTIL_TAG.to_owned(), until.clone())]).await? {
+            Tagged::Yes => (kept(&until), true),
+            Tagged::Full => (
+                format!(
+                    "the restored cluster {name} is kept, fenced, until somebody deletes it: it has as many tags as RDS takes, and none \
+                     of a time"
+                ),
+                false,
+            ),
+        }))
     }
 }

@@ -102,8 +102,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         situation::choice(steps),
         needs_operator(
             "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
-                             '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
-                             $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
+                             $count($undone) = 0 ? '; nothing was undone' : ''; $done := $count($undone) > 0 ? \
+                             ($undo = '' ? '; undone: ' : '; undone before that: ') & $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
                              --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
                              ') : ''; $snapshot := $undoFailure.state = 'UndoStartRestore' ? '; if ' & $plan.newCluster & ' is gone, its last \

@@ -4,6 +4,7 @@ use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, held};
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
+use rewind_core::ErrorName;
 
 /// More than validation and preflight can take with all their retries, and short, for a refused request should not lock a cluster
 /// for a day.
@@ -43,6 +44,7 @@ pub(super) fn states() -> Vec<State> {
             .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")
             .undone_from("ConcludeNothingChanged"),
         read_lease(),
+        read_holder(),
     ]
 }
 
@@ -63,6 +65,7 @@ fn variables() -> State {
         .assign("timings", object([]))
         .assign("leaseKey", "none".into())
         .assign("leaseUntil", "none".into())
+        .assign("holder", object([]))
         .assign("plan", object([]))
         .assign("blocking", Json::Null)
         .assign("failure", object([]))
@@ -126,7 +129,39 @@ fn read_lease() -> State {
         // An eventually consistent read could miss the very item that has just refused the put.
         .argument("ConsistentRead", true.into())
         .assign(&failure, cause)
+        .keep_as(
+            "holder",
+            "($lease := $states.result.Item; {'id': $exists($lease.recoveryId.S) ? $lease.recoveryId.S : 'none', 'stopped': \
+             $exists($lease.stoppedAt.S) ? ' was stopped at ' & $lease.stoppedAt.S & ' with ' : ' ended in NeedsOperator, and keeps ', \
+             'lease': $leaseKey})",
+        )
         .assign("leaseKey", "none".into())
-        .next("ConcludeNothingChanged")
+        .next("ReadHolder")
         .catch(&ANY, vec![unread, none], "ConcludeNothingChanged")
+}
+
+/// The state that tells a lease which is kept for a person from one whose recovery is at work.
+fn read_holder() -> State {
+    let cause = "'recovery ' & $holder.id & $holder.stopped & $holder.lease & ', and needs a person: the cluster may be fenced; nothing was \
+                 changed; next step: ' & ($plan.strategy = 'backtrack' ? 'rewind status ' & $holder.id & ' shows how it stands; put it in \
+                 order by docs/runbook.md#needsoperator, which releases the lease' : 'rewind undo ' & $holder.id & ' finds out what was \
+                 done, undoes it and releases the lease') & '; then start this one again under another name'";
+    State::table("ReadHolder", "getItem")
+        .progress("reads whether whoever holds the lease needs a person")
+        .comment(
+            "One that called a person keeps its lease after its end, or has it back from an undo that failed: nobody who waits is served. \
+             Without its record it is told as one that is at work.",
+        )
+        .argument("Key", object([("id", text("'recovery#' & $holder.id"))]))
+        .argument("ConsistentRead", true.into())
+        .keep_as(
+            "failure",
+            &format!(
+                "$states.result.Item.state.S = 'NeedsOperator' ? ($plan := $exists($states.result.Item.plan.S) ? \
+                 $parse($states.result.Item.plan.S) : {{}}; {{'Error': '{}', 'state': 'AcquireLease', 'Cause': {cause}}}) : $failure",
+                ErrorName::LeaseHeld.as_str()
+            ),
+        )
+        .next("ConcludeNothingChanged")
+        .tolerated()
 }
