@@ -87,7 +87,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             kept(source, FENCED_BY_TAG),
             kept(restored, RECOVERY_TAG),
         ];
-        if facts.iter().any(|fact| *fact == Ok(true)) {
+        if facts.contains(&Ok(true)) {
             return Ok(true);
         }
         facts.into_iter().collect::<AwsResult<Vec<bool>>>().map(|_| false)

@@ -287,7 +287,9 @@ fn any_record() -> impl Generate<Value = RecoveryRecord> {
             }
         },
     )
+}
 
+#[test]
 fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
     let brief = |world: &World| Standing::of(&record("Running"), world).brief;
     let stopped = world(false, LeadsTo::Restored, true, false);
@@ -310,7 +312,7 @@ fn records_of_a_plan_that_cannot_be_read_are_not_said_to_be_none() {
         Standing::of(&unreadable, &World { records: Vec::new(), ..world(true, LeadsTo::Source, false, false) });
     assert_eq!(standing.traffic, [""; 0]);
     assert!(standing.brief.starts_with("traffic: not seen;"), "{}", standing.brief);
-    assert_eq!(standing.unseen, ["where the traffic is: the record of the plan cannot be read"]);
+    assert_eq!(standing.unseen, ["where the traffic is: the record has no plan that can be read"]);
 }
 
 fn seen<T: Clone + std::fmt::Debug + 'static>(
