@@ -96,7 +96,7 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
 }
 
 #[test]
-fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
+fn the_brief_names_the_clusters_and_what_was_not_seen() {
     let brief = |world: &World| Standing::of(&record("Running"), world).brief;
     let stopped = world(false, LeadsTo::Restored, true, false);
     let kept = "kept: orders-r until 2026-11-24T10:50:00Z";
@@ -112,7 +112,7 @@ fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
 }
 
 #[test]
-fn records_of_a_plan_that_cannot_be_read_are_not_said_to_be_none() {
+fn records_of_a_plan_that_cannot_be_read_are_not_taken_for_none() {
     let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..record("Running") };
     let standing =
         Standing::of(&unreadable, &World { records: Vec::new(), ..world(true, LeadsTo::Source, false, false) });
