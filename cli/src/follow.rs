@@ -35,7 +35,7 @@ const LATER: SignedDuration = SignedDuration::from_mins(2);
 const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
 /// The time for a look at how the clusters stand after the end.
-const LOOK: Duration = Duration::from_secs(30);
+const STANDING_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Follows an execution to its end, or until Ctrl-C. After the end of a recovery or an undo it shows how the clusters stand.
 pub(crate) async fn follow(
@@ -114,7 +114,7 @@ async fn end(aws: &Aws, client: &AwsClient, screen: &mut Screen, ending: Ending,
         let standing = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => unseen("interrupted"),
-            seen = within(LOOK, standing(aws, client, &recovery)) => {
+            seen = within(STANDING_TIMEOUT, standing(aws, client, &recovery)) => {
                 seen.unwrap_or_else(|OutOfTime| unseen("AWS did not answer in time"))
             }
         };

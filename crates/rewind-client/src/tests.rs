@@ -867,7 +867,7 @@ async fn of_those_that_are_over_a_list_shows_what_they_themselves_have_left() {
 }
 
 #[tokio::test]
-async fn what_a_list_could_not_see_is_said_and_not_guessed() {
+async fn what_a_list_could_not_see_is_named_and_not_guessed() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     aws.add_running("r-2");

@@ -180,7 +180,7 @@ pub const CHAT_REQUEST: Duration = milliseconds(2_800);
 /// Work within the request; the rest of it is left for handing over what takes longer.
 pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
 /// A look at how clusters stand, from the beginning of the command; what was not seen by then is said to be so.
-pub const CHAT_LOOK: Duration = milliseconds(2_000);
+pub const CHAT_STANDING: Duration = milliseconds(2_000);
 /// Starting a recovery within the request, before that is handed over too.
 pub const CHAT_START: Duration = milliseconds(2_000);
 /// The wait for a plan within the request.

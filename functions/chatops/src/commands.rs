@@ -152,8 +152,8 @@ impl<P: Ports> ChatApp<P> {
             document.plain(format!("/rewind approve {id} shows what there is to decide on"));
         }
         // The rest of the answer does not wait for it: Slack shows nothing at all after its time.
-        let look = self.ports.client().standing(&recovery, self.ports.world(), now);
-        let standing = within(self.left_for_a_look(began), Box::pin(look)).await;
+        let reading = self.ports.client().standing(&recovery, self.ports.world(), now);
+        let standing = within(self.left_for_standing(began), Box::pin(reading)).await;
         let standing = standing.unwrap_or_else(|OutOfTime| Standing::not_seen(&id, "AWS did not answer in time"));
         document.extend(format::standing_in_chat(&standing));
         Ok(SlackMessage::private(document))
@@ -162,8 +162,8 @@ impl<P: Ports> ChatApp<P> {
     async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<SlackMessage, ClientError> {
         let (client, began) = (self.ports.client(), self.ports.clock().now());
         let recoveries = client.list(cluster, limit).await?;
-        let look = client.listed(recoveries.clone(), self.ports.world(), began);
-        let (listed, unseen) = match within(self.left_for_a_look(began), Box::pin(look)).await {
+        let reading = client.listed(recoveries.clone(), self.ports.world(), began);
+        let (listed, unseen) = match within(self.left_for_standing(began), Box::pin(reading)).await {
             Ok(listed) => (listed, None),
             Err(OutOfTime) => (recoveries.into_iter().map(Listed::from).collect(), Some(LIST_NOT_SEEN)),
         };
@@ -173,9 +173,9 @@ impl<P: Ports> ChatApp<P> {
     }
 
     /// The time that a command which began then has for a look at the clusters.
-    fn left_for_a_look(&self, began: Timestamp) -> Duration {
+    fn left_for_standing(&self, began: Timestamp) -> Duration {
         let used = self.ports.clock().now().duration_since(began).unsigned_abs();
-        timeouts::CHAT_LOOK.saturating_sub(used)
+        timeouts::CHAT_STANDING.saturating_sub(used)
     }
 
     /// Sends a decision with its hash. Without one it shows the proposal, with a button for each decision.

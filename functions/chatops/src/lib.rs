@@ -40,6 +40,7 @@ pub const ACTIONS: &[&str] = &[
     "states:GetExecutionHistory",
     "states:SendTaskSuccess",
     "states:StartExecution",
+    "sts:AssumeRole",
 ];
 
 #[cfg(test)]

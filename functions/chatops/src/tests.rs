@@ -162,7 +162,7 @@ fn app() -> ChatApp<FakePorts> {
         aws,
         clock: ManualClock::at(NOW),
         rds: rds_with_restored(),
-        value: Mutex::new(Some("orders.cluster-x.us-east-1.rds.amazonaws.com".into())),
+        value: Mutex::new(Some("orders-r.cluster-x.us-east-1.rds.amazonaws.com".into())),
         seen: Mutex::default(),
         acts: Mutex::default(),
         secret: Mutex::new(
@@ -455,13 +455,13 @@ async fn an_ssl_check_is_answered() {
 // ----------------------------------------------------------------------------------------------------------- standing
 
 #[tokio::test]
-async fn a_status_and_a_list_show_how_the_clusters_stand_in_a_few_words() {
+async fn a_status_and_a_list_show_how_the_clusters_stand_in_brief() {
     let app = app();
     app.ports.aws.add_running("r-1");
-    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: false });
+    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: false, restored: true });
     for command in ["status r-1", "list"] {
         let text = slack_text(&send_line(&app, "U1", command).await);
-        assert!(text.contains("traffic: orders; fenced: orders"), "{command}: {text}");
+        assert!(text.contains("traffic: orders-r; fenced: orders-r"), "{command}: {text}");
         assert!(
             text.contains("/rewind cancel r-1") || text.contains("safe now: /rewind status r-1"),
             "{command}: {text}"
@@ -470,20 +470,21 @@ async fn a_status_and_a_list_show_how_the_clusters_stand_in_a_few_words() {
     }
     *app.ports.value.lock().unwrap() = None;
     for command in ["status r-1", "list"] {
-        let text = slack_text(&send_line(&app, "U1", command).await);
-        assert!(text.contains("traffic: not seen; fenced: orders"), "{command}: {text}");
+        // By another person: the same request comes in once.
+        let text = slack_text(&send_line(&app, "U2", command).await);
+        assert!(text.contains("traffic: not seen; fenced: orders-r"), "{command}: {text}");
     }
 }
 
 #[tokio::test]
-async fn a_look_that_takes_too_long_leaves_the_rest_of_the_answer() {
+async fn what_cannot_be_seen_in_time_leaves_the_rest_of_the_message() {
     let app = app();
     app.ports.aws.add_running("r-1");
     send_line(&app, "U1", "help").await; // reads the secret
     *app.ports.hangs.lock().unwrap() = true;
-    for (command, said) in [("status r-1", "now: not seen"), ("list", "was not seen: AWS did not answer in time")] {
+    for (command, notice) in [("status r-1", "now: not seen"), ("list", "was not seen: AWS did not answer in time")] {
         let text = slack_text(&send_line(&app, "U1", command).await);
-        assert!(text.contains("r-1") && text.contains("Running") && text.contains(said), "{command}: {text}");
+        assert!(text.contains("r-1") && text.contains("Running") && text.contains(notice), "{command}: {text}");
     }
 }
 

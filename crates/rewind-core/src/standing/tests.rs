@@ -134,7 +134,7 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
 }
 
 #[test]
-fn one_without_a_plan_tells_of_its_own_records_alone_and_is_neither_cancelled_nor_undone() {
+fn one_without_a_plan_names_its_own_records_alone_and_is_neither_cancelled_nor_undone() {
     let unplanned = |state: &str| RecoveryRecord { plan: None, new_cluster: None, outcome: None, ..record(state) };
     let unmoved =
         |runs| World { records: Vec::new(), restored: Seen::Found(None), ..world(runs, LeadsTo::Source, false, false) };
@@ -290,7 +290,7 @@ fn any_record() -> impl Generate<Value = RecoveryRecord> {
 }
 
 #[test]
-fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
+fn the_brief_names_the_clusters_and_what_was_not_seen() {
     let brief = |world: &World| Standing::of(&record("Running"), world).brief;
     let stopped = world(false, LeadsTo::Restored, true, false);
     let kept = "kept: orders-r until 2026-11-24T10:50:00Z";
@@ -306,7 +306,7 @@ fn the_few_words_name_the_clusters_and_say_what_was_not_seen() {
 }
 
 #[test]
-fn records_of_a_plan_that_cannot_be_read_are_not_said_to_be_none() {
+fn records_of_a_plan_that_cannot_be_read_are_not_taken_for_none() {
     let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..record("Running") };
     let standing =
         Standing::of(&unreadable, &World { records: Vec::new(), ..world(true, LeadsTo::Source, false, false) });

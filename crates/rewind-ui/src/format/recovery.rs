@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_status_says_nothing_of_the_outcome_that_an_undo_a_person_or_the_clean_up_changes() {
+    fn the_status_has_nothing_of_the_outcome_that_an_undo_a_person_or_the_clean_up_changes() {
         let noted = Recovered { notes: vec!["look at db.example.com".into()], ..recovered() };
         let outcome = Outcome::Recovered(Box::new(noted));
         let undone = RecoveryRecord { state: "Undone".into(), approval: None, outcome: Some(outcome), ..awaiting() };
