@@ -93,7 +93,7 @@ impl Function {
         }
         let files = files::names_in("crates/rewind-client/src").into_iter();
         let mut rest: Vec<String> = files
-            .filter(|file| !["fake.rs", "tests.rs", "lib.rs"].contains(&file.as_str()))
+            .filter(|file| file.ends_with(".rs") && !["fake.rs", "tests.rs", "lib.rs"].contains(&file.as_str()))
             .map(|file| files::read(format!("crates/rewind-client/src/{file}")))
             .collect();
         let method = Regex::new(r"pub async fn (\w+)").unwrap();

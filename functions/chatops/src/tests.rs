@@ -849,7 +849,7 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
 
 #[tokio::test]
 async fn each_button_shows_its_effect_where_the_cluster_itself_is_rewound_too() {
-    let beside = ("orders is fenced and its traffic moves to orders-r.", "orders-r is deleted.");
+    let beside = ("orders is fenced and its traffic moves to orders-r.", "orders-r is deleted if nobody uses it.");
     let in_place = (
         "orders itself goes back to 2026-11-23T10:30:00Z: every connection to it is cut.",
         "Nothing is changed: orders stays as it is.",

@@ -307,7 +307,7 @@ fn the_brief_names_the_clusters_and_what_was_not_seen() {
 
 #[test]
 fn records_of_a_plan_that_cannot_be_read_are_not_taken_for_none() {
-    let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..record("Running") };
+    let unreadable = RecoveryRecord { plan: None, unreadable: vec!["plan cannot be read".into()], ..record("Running") };
     let standing =
         Standing::of(&unreadable, &World { records: Vec::new(), ..world(true, LeadsTo::Source, false, false) });
     assert_eq!(standing.traffic, [""; 0]);
