@@ -49,7 +49,8 @@ async fn remove(
         confirm = Some(ask(&format!("To do it, type the cluster's name, {name}:"))?);
     }
     let by = caller_name(aws).await?;
-    let removed = client.remove(&Rds::new(aws), inventory, name, confirm.as_deref(), (&by, SystemClock.now())).await?;
+    let removed =
+        client.remove_cluster(&Rds::new(aws), inventory, name, confirm.as_deref(), (&by, SystemClock.now())).await?;
     output.result(
         &json!({
             "cluster": name, "keepUntil": removed.keep_until, "executionArn": removed.execution.arn,

@@ -142,7 +142,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
     /// # Errors
     ///
     /// `Refused` where the clean-up would not delete it, or `confirm` is not its name; errors of AWS.
-    pub async fn remove<C: TagClusters>(
+    pub async fn remove_cluster<C: TagClusters>(
         &self,
         clusters: &C,
         inventory: &Inventory,

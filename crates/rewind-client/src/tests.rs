@@ -782,11 +782,11 @@ async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
     let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: true });
     let moved = Zone(Some("orders-r.cluster-x.us-east-1.rds.amazonaws.com"));
-    let look = async || {
+    let inspect = async || {
         let undo = aws.client().recovery(&begun.id).await.unwrap();
         aws.client().standing(&undo, (&rds_with_restored(), &moved), time(NOW)).await
     };
-    let shown = look().await;
+    let shown = inspect().await;
     assert_eq!(shown.traffic[0], "db.example.com leads to orders-r");
     assert_eq!(shown.fenced, ["orders", "orders-r"]);
     assert!(shown.outage.unwrap().contains("orders-r, which may be fenced"));
@@ -794,12 +794,12 @@ async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
     // A person was called: the recovery is undone again, under the next name.
     aws.add_event(&begun.arn, What::Entered("NeedsOperator".into()));
     aws.end(&begun.arn, Status::Failed, Value::Null);
-    assert_eq!(look().await.commands[0].command, "rewind undo r-1");
+    assert_eq!(inspect().await.commands[0].command, "rewind undo r-1");
     let why = refused(aws.client().undo("r-1-undo", Undoing::Undo, Some("orders"), "ann").await);
     assert!(why.contains("it is an undo; next step: rewind status r-1"), "{why}");
     aws.state().records.clear();
     for why in ["the record of r-1 has no plan", "the record of r-1 cannot be read"] {
-        let blind = look().await;
+        let blind = inspect().await;
         assert!(blind.unseen[0].contains(why), "{blind:?}");
         assert_eq!((blind.traffic, blind.commands.len()), (vec![], 1));
         aws.state().executions.retain(|arn, _| *arn == begun.arn);

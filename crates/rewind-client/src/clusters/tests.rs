@@ -102,7 +102,7 @@ impl World {
 
     async fn remove(&self, name: &str, confirm: Option<&str>) -> Result<super::RemovedCluster, ClientError> {
         let inventory = self.inventory().await;
-        self.aws.client().remove(&self.rds, &inventory, name, confirm, ("ann", time(NOW))).await
+        self.aws.client().remove_cluster(&self.rds, &inventory, name, confirm, ("ann", time(NOW))).await
     }
 }
 
@@ -302,7 +302,7 @@ async fn without_the_state_machine_nothing_is_tagged() {
     let inventory = world.inventory().await;
     let mut client = world.aws.client();
     client.deployment.clean_up_state_machine = None;
-    let refused = client.remove(&world.rds, &inventory, "orders-r", Some("orders-r"), ("ann", time(NOW))).await;
+    let refused = client.remove_cluster(&world.rds, &inventory, "orders-r", Some("orders-r"), ("ann", time(NOW))).await;
     assert!(refused.unwrap_err().to_string().contains("CLEAN_UP_STATE_MACHINE_ARN"));
     assert_eq!(world.rds.changes(), [""; 0]);
 }
