@@ -197,7 +197,7 @@ class Sequence:
     def wrong(self):
         """Everything that the status tells otherwise than it is, and that is so in one place and not in another."""
         facts, told = self.seen, [one["standing"] for one in self.statuses]
-        for one, run in zip(self.statuses, self.runs):
+        for one, run in zip(self.statuses, self.runs, strict=True):
             yield from self.wrong_of(one, run)
         told_fenced = {name for standing in told for name in standing["fenced"]}
         if told and (untold := facts.fenced - told_fenced):
