@@ -73,16 +73,33 @@ class Screen:
                 except OSError:  # the command has ended
                     raise AssertionError(f"it ended after {self.seen!r}\nwithout {said}") from None
 
+    def sees_one_of(self, *said, timeout=60):
+        """Reads until one of these is there; answers which one, or None if the command has ended without."""
+        deadline = time.monotonic() + timeout
+        while not (seen := [part for part in said if part in self.seen]):
+            assert time.monotonic() < deadline, f"it shows {self.seen!r}\nwithout one of {said} for {timeout} s"
+            if select.select([self.ours], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.ours, 65536).decode(errors="replace")
+                except OSError:  # the command has ended
+                    return None
+            elif self.command.poll() is not None:
+                return None
+        return seen[0]
+
     def types(self, text):
         os.write(self.ours, text.encode())
 
-    def ends(self, code, timeout=60):
+    def ends(self, *codes, timeout=60):
+        """Reads to its end, which has one of these exit codes; answers which one."""
         with contextlib.suppress(OSError):
             while self.command.poll() is None or select.select([self.ours], [], [], 0)[0]:
                 if select.select([self.ours], [], [], 0.2)[0]:
                     self.seen += os.read(self.ours, 65536).decode(errors="replace")
-        assert self.command.wait(timeout) == code, f"the exit code after {self.seen!r}"
+        code = self.command.wait(timeout)
+        assert code in codes, f"the exit code {code} after {self.seen!r}"
         os.close(self.ours)
+        return code
 
 
 def test_recovery_and_its_undo_at_a_terminal(stack):
