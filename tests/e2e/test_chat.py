@@ -60,8 +60,8 @@ def test_recovery_and_its_undo_from_chat(stack):
     assert (decision["comment"], decision["decision"]) == ("the count is right", "approved"), "the decision in the table"
     contains(decision["by"], "ben", BEN)
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
-    contains(words(slack.channel(f"{run.id}: Recovered")), f"record: {cluster.record} -> ", "not carried over: ")
     stands = f"traffic: {cluster.name}-r; fenced: {cluster.name}; kept: {cluster.name} until"
+    contains(words(slack.channel(f"{run.id}: Recovered")), "not carried over: ", stands, f"/rewind undo {run.id}")
     contains(slack.says(ANN, f"list {cluster.name}").text, run.id, "Recovered", stands, f"/rewind undo {run.id}")
     contains(slack.says(ANN, f"status {run.id}").text, stands)
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rewind_aws::executions::{Execution, Executions, Status};
 use rewind_client::{ClientError, RecoveryName, Undoing};
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, Listed, Polling, Standing, timeouts};
+use rewind_core::{Clock, Listed, Polling, RecoveryRecord, Standing, timeouts};
 use rewind_ui::chat::ChatCommand;
 use rewind_ui::{
     DecisionArgs, Document, Place, RequestArgs, ResumeArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format,
@@ -146,16 +146,11 @@ impl<P: Ports> ChatApp<P> {
             None => self.ports.client().foremost().await?,
         };
         let recovery = self.ports.client().recovery(&id).await?;
-        let now = self.ports.clock().now();
-        let mut document = format::recovery(&recovery, now);
+        let mut document = format::recovery(&recovery, self.ports.clock().now());
         if recovery.approval.is_some() {
             document.plain(format!("/rewind approve {id} shows what there is to decide on"));
         }
-        // The rest of the answer does not wait for it: Slack shows nothing at all after its time.
-        let reading = self.ports.client().standing(&recovery, self.ports.world(), now);
-        let standing = within(self.left_for_standing(began), Box::pin(reading)).await;
-        let standing = standing.unwrap_or_else(|OutOfTime| Standing::not_seen(&id, "AWS did not answer in time"));
-        document.extend(format::standing_in_chat(&standing));
+        document.extend(self.standing(&recovery, self.left_for_standing(began)).await);
         Ok(SlackMessage::private(document))
     }
 
@@ -170,6 +165,16 @@ impl<P: Ports> ChatApp<P> {
         let mut document = format::recoveries(&listed, began, Place::Chat);
         document.extend(unseen.map(Document::of_lines).unwrap_or_default());
         Ok(SlackMessage::verbatim(&document.to_string()))
+    }
+
+    /// Formats how the clusters of a recovery stand. The rest of an answer does not wait for it longer than `time`: Slack shows nothing at
+    /// all after its time.
+    pub(crate) async fn standing(&self, recovery: &RecoveryRecord, time: Duration) -> Document {
+        let (client, now) = (self.ports.client(), self.ports.clock().now());
+        let standing = within(time, Box::pin(client.standing(recovery, self.ports.world(), now))).await;
+        let standing =
+            standing.unwrap_or_else(|OutOfTime| Standing::not_seen(&recovery.id, "AWS did not answer in time"));
+        format::standing_in_chat(&standing)
     }
 
     /// The time that a command which began then has for a look at the clusters.

@@ -75,6 +75,8 @@ impl<P: Ports> ChatApp<P> {
         if recovery.approval.is_some() {
             return Ok(approval_message(&client.approval_request(id).await?, None));
         }
-        Ok(SlackMessage::public(format::recovery(&recovery, self.ports.clock().now())))
+        let mut document = format::recovery(&recovery, self.ports.clock().now());
+        document.extend(self.standing(&recovery, timeouts::CHAT_STANDING).await);
+        Ok(SlackMessage::public(document))
     }
 }
