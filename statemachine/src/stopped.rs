@@ -17,6 +17,10 @@ const CANCELLED: &str = "900";
 const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
                        /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
 
+/// The recovery that an undo names, or `unknown`: any other text in its place would be read in pages, as part of a command.
+const RECOVERY: &str = "$type($given.recovery) = 'string' and $contains($given.recovery, /^[A-Za-z0-9_.=+@-]{1,80}(?![\\s\\S])/) ? \
+                        $given.recovery : 'unknown'";
+
 /// The machine.
 pub(crate) fn machine() -> Machine {
     Machine {
@@ -55,7 +59,7 @@ fn begin() -> Vec<State> {
             .assign("held", true.into())
             .assign("recoveryArn", "unknown".into())
             .keep_as("by", &of_input("$type($given.by) = 'string' ? $given.by : 'somebody who left no name'"))
-            .keep_as("recovery", &of_input("$type($given.recovery) = 'string' ? $given.recovery : 'unknown'"))
+            .keep_as("recovery", &of_input(RECOVERY))
             .assign("ending", object([]))
             .next("IsUndo"),
         State::choice("IsUndo")

@@ -203,7 +203,7 @@ def test_recovery_by_a_script(stack):
     # A rejection deletes the restored cluster, and nothing is fenced.
     assert "standing" not in terminal.json("list", cluster.name)[0], "what a rejected recovery has left"
     refusal = terminal.json("undo", name, "--confirm", cluster.name, code=5)
-    contains(refusal["message"], "it ended in NothingChanged", "has its traffic")
+    contains(refusal["message"], "it ended in NothingChanged", "was not touched")
 
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
                                "--unverified", "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip

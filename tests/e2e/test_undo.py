@@ -284,7 +284,7 @@ def test_recovery_that_waits_for_people_is_cancelled_and_its_restored_cluster_ke
     assert stack.item(f"lease#{cluster.name}") is None, "the lease"
     before.is_restored(new_cluster_kept=True)
     is_kept(run, item["cause"])
-    contains(terminal.run("undo", run.id, code=5)[1], "has its traffic")
+    contains(terminal.run("undo", run.id, code=5)[1], "was not touched")
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def leases():
     )  # fmt: skip
     yield Resume(
         "one that called a person with a fence keeps its lease", [*UNKNOWN_END, *HELD], "LeaseHeld",
-        [" ended in NeedsOperator, and keeps lease#", "and needs a person", "next step: rewind undo resume--one-that-called-a-person-with-a-fence"],
+        [" ended in NeedsOperator, and keeps lease#", "and needs a person", "next step: rewind status resume--one-that-called-a-person-with-a-fence"],
         earlier={"state": "NeedsOperator", "fence": "{}"}, request={}, held="earlier", lease_stays=True, recorded=False,
     )  # fmt: skip
     yield Resume(

@@ -648,7 +648,7 @@ async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
     };
     for (state, outcome, why) in [
         ("Undone", Some(recovered()), "already"),
-        ("NothingChanged", None, "orders has its traffic"),
+        ("NothingChanged", None, "orders was not touched"),
         ("RolledBack", None, "back on the source already"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),

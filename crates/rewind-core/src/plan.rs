@@ -168,11 +168,25 @@ impl Plan {
     ///
     /// [`ErrorName::Bug`](crate::ErrorName::Bug) if that is no time any more.
     pub fn keep_restored_from(&self, end: Timestamp) -> Result<Timestamp, StepError> {
-        // Cut, so that it is never kept for longer than was asked for.
-        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-        let until = end.checked_add(self.keep_restored()).and_then(|until| until.round(whole));
-        until.map_err(|e| StepError::bug(e.to_string()))
+        whole_seconds_after(end, self.keep_restored())
     }
+
+    /// The time until which the restored cluster is kept from which traffic went back at `end`: as long as the source would have been, because
+    /// what clients wrote to it is nowhere else; in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::Bug`](crate::ErrorName::Bug) if that is no time any more.
+    pub fn keep_undone_from(&self, end: Timestamp) -> Result<Timestamp, StepError> {
+        whole_seconds_after(end, self.keep_source())
+    }
+}
+
+fn whole_seconds_after(end: Timestamp, duration: SignedDuration) -> Result<Timestamp, StepError> {
+    // Cut, so that nothing is kept for longer than was asked for.
+    let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+    let until = end.checked_add(duration).and_then(|until| until.round(whole));
+    until.map_err(|e| StepError::bug(e.to_string()))
 }
 
 fn a_day() -> i64 {

@@ -1,7 +1,7 @@
 //! The reasons for which a recovery cannot be undone, cancelled or resumed, by its record alone. The same rules refuse a command and
 //! decide which commands are offered, so that nobody is offered one that is refused. The state machines check more.
 
-use crate::outcome::Recovered;
+use crate::outcome::{Ending, Recovered};
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,10 @@ impl RecoveryRecord {
             ("Undone", _) => return Some("it is undone already".to_owned()),
             ("RolledBack", _) => return Some("its traffic is back on the source already".to_owned()),
             ("NothingChanged", _) => {
-                return Some(format!("it ended in NothingChanged: {} has its traffic", self.cluster));
+                return Some(format!(
+                    "it ended in NothingChanged: {} was not touched, or is as it was before",
+                    self.cluster
+                ));
             }
             ("Recovered", Undoing::Cancel) => {
                 return Some(format!(
@@ -113,6 +116,12 @@ impl RecoveryRecord {
     /// Explains why a recovery in place is left to itself once it has begun to fence its source.
     fn why_not_stopped_half_way(&self) -> Option<String> {
         let at = self.fence_begun_at.filter(|_| self.is_in_place())?;
+        if self.state == Ending::NeedsOperator.name() {
+            return Some(format!(
+                "at {at} it began to rewind {} in place, and it needs a person now; next step: docs/runbook.md#needsoperator",
+                self.cluster
+            ));
+        }
         Some(format!(
             "at {at} it began to rewind {} in place, and it alone knows how far it has come; next step: let it end: it undoes itself \
              where it fails; if its execution was stopped: docs/runbook.md",

@@ -1,7 +1,7 @@
 //! Deletes a kept cluster, one change at a time: the safety clone's deletion protection, the readers, the writer, the cluster with a
 //! final snapshot. The tags are read again before each change, so changing a tag stops the deletion.
 
-use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
+use crate::unused::{CLEAN_UP_NOTE, Marks, Ours, has_had_traffic};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
 use rewind_aws::fence_records::ReadFences;
@@ -82,9 +82,15 @@ where
         if kept.kind != Kind::Restored {
             return Ok(kept.cluster.clone());
         }
-        // A recovery that adopts it holds the lease of the source. Without a record nothing is deleted anyway.
         let record = self.recoveries.recovery(&kept.recovery_id).await?;
-        Ok(record.map_or_else(|| kept.cluster.clone(), |record| record.cluster))
+        Ok(match record {
+            // No recovery adopts it any more, and one of which it is the source holds its own.
+            Some(record) if has_had_traffic(&record) => kept.cluster.clone(),
+            // A recovery that adopts it holds the lease of the source.
+            Some(record) => record.cluster,
+            // Without a record nothing is deleted anyway.
+            None => kept.cluster.clone(),
+        })
     }
 
     /// Takes the cluster's lease, so that no recovery and no undo works on it meanwhile.

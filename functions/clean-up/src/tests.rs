@@ -10,7 +10,7 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
-use rewind_core::{ErrorName, Plan, UndoRecord};
+use rewind_core::{ErrorName, Plan, PossiblyMoved, UndoRecord};
 use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -514,6 +514,35 @@ async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_
         // Whoever resumes the recovery works on this cluster, and holds the lease of the source.
         assert_eq!(*world.leased.lock().unwrap(), ["orders"]);
     }
+}
+
+#[tokio::test]
+async fn a_restored_cluster_that_had_the_traffic_stays_as_long_as_a_source_and_when_people_opened_it() {
+    let undone = |at: &str| {
+        let mut world = World::restored("Undone");
+        let record = world.record.as_mut().unwrap();
+        record.moved = Some(PossiblyMoved::default());
+        let (id, at) = ("operation-001-undo".to_owned(), time(at));
+        record.undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
+        world.rds.edit("orders-r", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+        world
+    };
+    // Its tag is the restore's, and over.
+    let early = undone("2026-11-23T10:42:00Z");
+    assert!(early.why(&restored()).await.join("; ").contains("had the traffic until 2026-11-23T10:42:00Z"));
+    assert!(early.delete(&restored()).await.is_err() && early.rds.changes().is_empty());
+    let long_ago = "2026-11-23T10:00:00Z";
+    let opened = undone(long_ago);
+    opened.rds.edit("orders-r", |cluster| cluster.security_groups = vec!["sg-app".to_owned()]);
+    assert!(opened.why(&restored()).await.join("; ").contains("has the security groups sg-app and not sg-fence"));
+    let mut unread = undone(long_ago);
+    unread.record.as_mut().unwrap().undo = None;
+    assert!(unread.why(&restored()).await.join("; ").contains("is not in its record"));
+    let world = undone(long_ago);
+    assert_eq!(world.why(&restored()).await, [""; 0]);
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    // A recovery of the restored cluster itself holds this one.
+    assert_eq!(*world.leased.lock().unwrap(), ["orders-r"]);
 }
 
 /// It ends in the same state, with the undo that cancelled it in its record.

@@ -64,12 +64,14 @@ where
         };
         let Some(cluster) = found else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
-        let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
+        let record = self.recoveries.recovery(&kept.recovery_id).await?;
+        let has_had_traffic = record.as_ref().is_some_and(has_had_traffic);
+        let plan = match record {
             Some(record) if is_stopped(kept, &record) && self.has_fenced(&kept.recovery_id).await? => Err(format!(
                 "the recovery {} stopped after it had begun to fence {}, and nobody knows how far it came",
                 kept.recovery_id, record.cluster
             )),
-            Some(record) => planned(kept, record),
+            Some(record) => planned(kept, record, self.clock.now()),
             None => Err(format!("the table has no recovery {}", kept.recovery_id)),
         };
         let plan = match plan {
@@ -79,7 +81,7 @@ where
                 return Ok(Marks::Changed(why));
             }
         };
-        why.extend(self.settings(kept, &cluster, &plan));
+        why.extend(self.settings(kept, &cluster, &plan, has_had_traffic));
         if !why.is_empty() {
             return Ok(Marks::Changed(why));
         }
@@ -94,7 +96,7 @@ where
     }
 
     /// Collects the settings that only people change, and that differ from those that the recovery left.
-    fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan) -> Vec<String> {
+    fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan, has_had_traffic: bool) -> Vec<String> {
         let name = &cluster.name;
         let mut why = Vec::new();
         // Never switched off here, unlike the safety clone's, which the recovery set itself: any other is people's decision. A
@@ -105,8 +107,14 @@ where
         // Those of the source at the time of the restore, which nobody recorded, or those of the fence.
         let of_source = Vec::new();
         let groups = match (kept.kind, &plan.backtrack) {
-            (Kind::Restored, _) => &of_source,
-            (Kind::Source, _) => &self.fence_groups,
+            (Kind::Restored, _) if has_had_traffic && self.fence_groups.is_empty() => {
+                why.push(format!(
+                    "{name} has had the traffic, and without a fence of the network nobody sees who opened it again"
+                ));
+                return why;
+            }
+            (Kind::Restored, _) if !has_had_traffic => &of_source,
+            (Kind::Restored | Kind::Source, _) => &self.fence_groups,
             (Kind::SafetyClone, Some(in_place)) => &in_place.security_groups,
             (Kind::SafetyClone, None) => {
                 why.push("the plan says nothing of a safety clone".to_owned());
@@ -303,8 +311,15 @@ fn is_stopped(kept: &Kept, record: &RecoveryRecord) -> bool {
     kept.kind == Kind::Restored && NOT_ENDED.contains(&record.state.as_str())
 }
 
+/// True for a recovery that moved its records, or may have, and was undone: what clients wrote to its restored cluster is nowhere else.
+pub(crate) fn has_had_traffic(record: &RecoveryRecord) -> bool {
+    let is_moved =
+        record.moved.is_some() || record.outcome.as_ref().is_some_and(|outcome| outcome.recovered().is_some());
+    record.state == Ending::Undone.name() && is_moved
+}
+
 /// Reads the plan of a recovery that ended as its kind of kept cluster needs, was not undone, and kept this cluster.
-fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
+fn planned(kept: &Kept, record: RecoveryRecord, now: Timestamp) -> Result<Plan, String> {
     let id = &kept.recovery_id;
     // Where a person has to look, they decide which of the clusters is needed, and may not have done so yet.
     let ended: &[Ending] = match kept.kind {
@@ -319,6 +334,10 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     if record.undo.is_some() && kept.kind != Kind::Restored {
         return Err(format!("the recovery {id} was undone"));
     }
+    let undone_at = record.undo.as_ref().map(|undo| undo.at).filter(|_| has_had_traffic(&record));
+    if has_had_traffic(&record) && undone_at.is_none() {
+        return Err(format!("the undo of the recovery {id} is not in its record"));
+    }
     // What cannot be read may be an undo: then the cluster has its traffic.
     let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {
         return Err(format!("the record of the recovery {id} cannot be read: {}", record.unreadable.join("; ")));
@@ -332,6 +351,12 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let same_arn = kept.kind != Kind::Source || plan.cluster_arn == kept.cluster_arn;
     if plan.recovery_id != *id || plan.strategy != strategy || *cluster != kept.cluster || !same_arn {
         return Err(format!("the recovery {id} did not keep {}", kept.cluster));
+    }
+    // Its tag can be the restore's, and older than what clients wrote to it.
+    if let Some(at) = undone_at
+        && plan.keep_undone_from(at).map_err(|error| error.to_string())? > now
+    {
+        return Err(format!("{} had the traffic until {at}, and is kept as long after it as a source", kept.cluster));
     }
     Ok(plan)
 }

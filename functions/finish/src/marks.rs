@@ -3,6 +3,7 @@
 //! the restored cluster then gets a time again until which it is kept.
 
 use super::{AGAIN, Finish};
+use jiff::Timestamp;
 use rewind_aws::rds::{ClusterChange, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, is_foreign};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_core::{Clock, ErrorName, Plan, Restored, StepError, Strategy};
@@ -58,8 +59,8 @@ where
         Ok(Undone { changed, what, backtrack: None })
     }
 
-    /// Keeps the restored cluster of a recovery that is undone for `keepRestored` from now on; returns a sentence about it, and whether it
-    /// was tagged. One that bears a time has it since its restore, or by people, and keeps it.
+    /// Keeps the restored cluster of a recovery that is undone for `keepSource` from now on; returns a sentence about it, and whether it
+    /// was tagged. A later time, which people have set, stays.
     async fn keep_undone(&self, id: &str, plan: &Plan) -> Result<Option<(String, bool)>, StepError> {
         let name = &plan.new_cluster;
         let found = match self.clusters.cluster(name).await {
@@ -75,10 +76,14 @@ where
                  into a snapshot, if nobody uses or protects it"
             )
         };
-        if let Some(until) = restored.tag(KEEP_UNTIL_TAG) {
-            return Ok(Some((kept(until), false)));
+        let until = plan.keep_undone_from(self.clock.now())?;
+        // A time that the restore set counts from that, and may be over: clients wrote to the cluster since.
+        if let Some(tag) = restored.tag(KEEP_UNTIL_TAG)
+            && tag.parse().is_ok_and(|tagged: Timestamp| tagged >= until)
+        {
+            return Ok(Some((kept(tag), false)));
         }
-        let until = plan.keep_restored_from(self.clock.now())?.to_string();
+        let until = until.to_string();
         Ok(Some(match self.clusters.tag(&restored.arn, &[(KEEP_UNTIL_TAG.to_owned(), until.clone())]).await? {
             Tagged::Yes => (kept(&until), true),
             Tagged::Full => (

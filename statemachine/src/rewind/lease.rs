@@ -144,8 +144,8 @@ fn read_lease() -> State {
 fn read_holder() -> State {
     let cause = "'recovery ' & $holder.id & $holder.stopped & $holder.lease & ', and needs a person: the cluster may be fenced; nothing was \
                  changed; next step: ' & ($plan.strategy = 'backtrack' ? 'rewind status ' & $holder.id & ' shows how it stands; put it in \
-                 order by docs/runbook.md#needsoperator, which releases the lease' : 'rewind undo ' & $holder.id & ' finds out what was \
-                 done, undoes it and releases the lease') & '; then start this one again under another name'";
+                 order by docs/runbook.md#needsoperator, which releases the lease' : 'rewind status ' & $holder.id & ' shows how it \
+                 stands, and the command that settles it and releases the lease') & '; then start this one again under another name'";
     State::table("ReadHolder", "getItem")
         .progress("reads whether whoever holds the lease needs a person")
         .comment(

@@ -163,16 +163,25 @@ async fn what_a_recovery_works_on_is_not_removed_and_what_one_left_that_was_stop
 }
 
 #[tokio::test]
-async fn a_source_that_serves_again_is_not_removed_and_the_cluster_of_its_undo_by_hand_only() {
+async fn a_source_that_serves_again_is_not_removed_and_its_restored_cluster_by_the_clean_up_unless_it_is_protected() {
     let world = World { zone: Zone(Some(ON_SOURCE)), ..World::of("Undone", &plan()) };
     let why = world.kept_because("orders").await;
     assert!(why.contains("it is a source that serves, or may: its recovery is Undone"), "{why}");
-    world.rds.edit("orders-r", |cluster| {
+    assert_eq!(world.cluster("orders-r").await.removal.by, RemovedBy::CleanUp);
+    world.rds.edit("orders-r", |cluster| cluster.deletion_protection = true);
+    assert!(world.kept_because("orders-r").await.contains("--no-deletion-protection"));
+}
+
+#[tokio::test]
+async fn what_a_recovery_left_that_needs_a_person_is_removed_by_hand_only() {
+    let world = World::of("NeedsOperator", &plan());
+    world.aws.state().fences.clear();
+    let led_back = World { zone: Zone(Some(ON_SOURCE)), ..world };
+    led_back.rds.edit("orders-r", |cluster| {
         cluster.deletion_protection = true;
         cluster.parameter_group = Some("orders-r-jobs-held".into());
     });
-    let restored = world.cluster("orders-r").await;
-    assert_eq!(restored.removal.by, RemovedBy::Hand);
+    let restored = led_back.cluster("orders-r").await;
     assert_eq!(
         restored.removal.commands,
         [
@@ -182,7 +191,8 @@ async fn a_source_that_serves_again_is_not_removed_and_the_cluster_of_its_undo_b
             "aws rds delete-db-cluster-parameter-group --db-cluster-parameter-group-name orders-r-jobs-held",
         ]
     );
-    assert!(restored.removal.why.join("").contains("was undone"), "{:?}", restored.removal.why);
+    assert_eq!(restored.removal.by, RemovedBy::Hand);
+    assert!(restored.removal.why.join("").contains("a person decides"), "{:?}", restored.removal.why);
 }
 
 #[tokio::test]

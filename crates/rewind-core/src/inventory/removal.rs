@@ -48,6 +48,14 @@ pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUs
             let commands = vec![format!("rewind clusters --remove {}", found.name)];
             Removal { by: RemovedBy::CleanUp, commands, why }
         }
+        // No clean-up looks again at what a person deletes.
+        Some(_) if usage.records.iter().any(|(_, leads)| leads.found().is_none()) => {
+            let unseen = usage.records.iter().filter(|(_, leads)| leads.found().is_none());
+            let why = unseen
+                .map(|(name, _)| format!("where {name} leads could not be seen, and it may lead to it"))
+                .collect();
+            Removal { by: RemovedBy::Nobody, commands: Vec::new(), why }
+        }
         Some(reason) => Removal { by: RemovedBy::Hand, commands: by_hand(found, record), why: vec![reason] },
     }
 }
@@ -135,13 +143,9 @@ fn why_not_by_clean_up(role: ClusterRole, record: &RecoveryRecord) -> Option<Str
     match (role, record.state.as_str()) {
         (ClusterRole::Source | ClusterRole::SafetyClone, "Recovered") => None,
         // One that was stopped is in the table as it was, for ever.
-        (ClusterRole::Restored, "NothingChanged" | "RolledBack" | "Running" | "AwaitingApproval") => None,
+        (ClusterRole::Restored, "NothingChanged" | "RolledBack" | "Undone" | "Running" | "AwaitingApproval") => None,
         (ClusterRole::Restored, "Recovered") => Some(format!(
             "its recovery ended in Recovered, so the clean-up never deletes it: clients may be on it by other names than {id}'s"
-        )),
-        (_, "Undone") => Some(format!(
-            "its recovery was undone, so the clean-up never deletes it: what was written to it before is on no other cluster, see \
-             rewind status {id}"
         )),
         (_, state) => Some(format!(
             "its recovery is {state}, so the clean-up never deletes it, and a person decides which cluster is needed: rewind status {id}"

@@ -1,7 +1,7 @@
 //! The undo of a recovery, before it is confirmed.
 
 use crate::document::Document;
-use rewind_core::{MovedRecord, RecoveryRecord, Strategy};
+use rewind_core::{MovedRecord, RecoveryRecord, Strategy, format_duration};
 
 /// Formats the changes that the undo of a recovery would make, by its record. The state machine looks before it makes any.
 pub fn undo(recovery: &RecoveryRecord) -> Document {
@@ -43,7 +43,9 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     }
     // Nothing copies these writes back: the person who undoes has to know where they stay.
     document.warning(format!(
-        "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced and kept"
+        "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced{}, and then in a snapshot \
+         of it",
+        recovery.plan.as_ref().map_or_else(String::new, |plan| format!(", for {}", format_duration(plan.keep_source())))
     ));
     document
 }

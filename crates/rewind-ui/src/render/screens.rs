@@ -34,7 +34,7 @@ fn awaiting() -> RecoveryRecord {
     }
 }
 
-/// A fenced source that nobody uses, a restored cluster that has the traffic, one of a recovery that was undone, and a snapshot.
+/// A fenced source that nobody uses, a restored cluster that has the traffic, one of a recovery that needs a person, and a snapshot.
 fn inventory() -> Inventory {
     let found = |name: &str, mark: &str| FoundCluster {
         name: name.into(),
@@ -55,7 +55,7 @@ fn inventory() -> Inventory {
         records: vec![("db.example.com".into(), Seen::Found(leads)), ("db-ro.example.com".into(), Seen::Found(leads))],
     };
     let source = FoundCluster { keep_until: Some("2026-11-30T10:40:00Z".into()), ..found("orders", "fenced-by") };
-    let undone = FoundCluster {
+    let left = FoundCluster {
         deletion_protection: true,
         own_parameter_group: Some("orders-r-jobs-held".into()),
         ..found("orders-r", "recovery")
@@ -63,12 +63,12 @@ fn inventory() -> Inventory {
     let not_seen = ClusterUse {
         records: vec![("db.example.com".into(), Seen::Unseen("AWS answered AccessDenied".into()))],
         fences: Seen::Found(FencesSeen { source: false, restored: true }),
-        ..usage("Undone", false)
+        ..usage("NeedsOperator", false)
     };
     let all = [
         (source, usage("Recovered", false)),
         (found("orders-r", "recovery"), usage("Recovered", true)),
-        (undone, not_seen),
+        (left, not_seen),
     ];
     Inventory {
         clusters: all.iter().filter_map(|(found, usage)| RecoveryCluster::of(found, usage, time(NOW))).collect(),
