@@ -51,7 +51,7 @@ def test_stopped_recovery_is_resumed_at_a_terminal_without_a_second_restore(stac
     plan = terminal.json("resume", earlier.id, "--dry-run")["plan"]
     assert plan["adopted"]["recovery"] == earlier.id and plan["willDo"][0].startswith("adopt "), f"the plan {plan}"
     out, err = terminal.run("resume", earlier.id, "--new-cluster", "another", code=3)
-    contains(out + err, "`newCluster` is \"another\"", kept["DBClusterIdentifier"])
+    contains(out + err, "`--new-cluster` is \"another\"", kept["DBClusterIdentifier"])
 
     name = f"{earlier.id}-again"
     out = terminal.json("resume", earlier.id, "--approval", "none", "--check", "[back] shop: SELECT count(*) FROM orders => 4000",
