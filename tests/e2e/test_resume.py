@@ -136,7 +136,7 @@ def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fenc
     earlier.stop()
     path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE_READ, "AcquireLease", "ReadLease", "ReadHolder"]
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
-    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} was stopped at", f"rewind undo {earlier.id}", timeout=420, lease=earlier.id)
+    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} was stopped at", f"rewind status {earlier.id}", timeout=420, lease=earlier.id)
     assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"
     assert "fence" in stack.item(f"fence#{earlier.id}"), "the record of that fence"
 
