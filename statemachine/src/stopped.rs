@@ -7,6 +7,7 @@ use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 use crate::timeouts;
+use crate::undo::record_half_way;
 use rewind_core::ErrorName;
 
 /// Seconds for which a note that a recovery is to end is taken for the reason of its end: the undo that wrote it ends it at once.
@@ -261,28 +262,14 @@ fn of_undo() -> Vec<State> {
             .comment("Without its lease it has changed nothing that its recovery did not change itself, or has told its own end.")
             .when("$held and $cluster != 'unknown'", "RecordUndoStopped")
             .next("AnnounceStopped"),
-        State::table("RecordUndoStopped", "updateItem")
-            .waits_half_an_hour()
-            .progress("writes the end of the stopped undo into the table")
-            .comment("The record must show that the undo stopped half-way. Only where it has no other end meanwhile.")
-            .argument("Key", object([("id", text("'recovery#' & $id"))]))
-            .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
-            .argument("ConditionExpression", "attribute_exists(id) AND #state <> :undone AND #state <> :nothing".into())
-            .argument(
-                "ExpressionAttributeNames",
-                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
-            )
-            .argument(
-                "ExpressionAttributeValues",
-                object([
-                    (":state", text("$ending.state")),
-                    (":error", text("$ending.error")),
-                    (":cause", text("$ending.cause")),
-                    (":undo", text("$string({'id': $undo, 'by': $by, 'at': $now(), 'undone': []})")),
-                    (":undone", object([("S", "Undone".into())])),
-                    (":nothing", object([("S", "NothingChanged".into())])),
-                ]),
-            )
+        record_half_way(
+            "RecordUndoStopped",
+            "$string({'id': $undo, 'by': $by, 'at': $now(), 'undone': []})",
+            vec![(":undone", object([("S", "Undone".into())])), (":nothing", object([("S", "NothingChanged".into())]))],
+        )
+        .progress("writes the end of the stopped undo into the table")
+        .comment("The record must show that the undo stopped half-way. Only where it has no other end meanwhile.")
+        .argument("ConditionExpression", "attribute_exists(id) AND #state <> :undone AND #state <> :nothing".into())
             .next("AnnounceStopped")
             .tolerated(),
         State::wait("WaitForUndo", &timeouts::FENCE_SOURCE.to_string())

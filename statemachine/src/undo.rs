@@ -660,27 +660,11 @@ fn states() -> Vec<State> {
         .next("LeaveLease"),
         leave("LeaveLease", "$leaseKey", "undo", "$recovery.executionArn").next("LeaveRestoredLease").tolerated(),
         leave("LeaveRestoredLease", "$restoredLeaseKey", "undo", "$recovery.executionArn").next("RecordFailure").tolerated(),
-        State::table("RecordFailure", "updateItem")
-            .waits_half_an_hour()
+        record_half_way("RecordFailure", "$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})", Vec::new())
             .progress("writes the failure into the table")
             .comment(
                 "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: the \
                  execution ends with the same error and cause.",
-            )
-            .argument("Key", object([("id", text("'recovery#' & $id"))]))
-            .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
-            .argument(
-                "ExpressionAttributeNames",
-                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
-            )
-            .argument(
-                "ExpressionAttributeValues",
-                object([
-                    (":state", text("$ending.state")),
-                    (":error", text("$ending.error")),
-                    (":cause", text("$ending.cause")),
-                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
-                ]),
             )
             .next("AnnounceFailure")
             .tolerated(),
@@ -762,6 +746,26 @@ fn cancelled(more: &str) -> String {
          $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and ' & $id & ' moved none of its records' & ({KEPT})), \
          {more}), 'timings': $timings}}"
     )
+}
+
+/// The state `name`: writes `$ending` into the record of the recovery `$id` whose undo stopped half-way, with `undo`, the expression of that
+/// undo, and `more` values for a condition.
+pub(crate) fn record_half_way(name: &'static str, undo: &str, more: Vec<(&str, Json)>) -> State {
+    let values = [
+        (":state", text("$ending.state")),
+        (":error", text("$ending.error")),
+        (":cause", text("$ending.cause")),
+        (":undo", text(undo)),
+    ];
+    State::table(name, "updateItem")
+        .waits_half_an_hour()
+        .argument("Key", object([("id", text("'recovery#' & $id"))]))
+        .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
+        .argument(
+            "ExpressionAttributeNames",
+            object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
+        )
+        .argument("ExpressionAttributeValues", object(values.into_iter().chain(more)))
 }
 
 /// The undo is not begun. `cause` is an expression.

@@ -721,7 +721,7 @@ async fn a_window_is_asked_for_with_the_given_arguments_and_no_more() {
 // ----------------------------------------------------------------------------------------------------------- standing
 
 /// A zone in which the name of the plan has one value; none where nobody may read it.
-struct Zone(Option<&'static str>);
+pub(crate) struct Zone(pub(crate) Option<&'static str>);
 
 impl Zones for Zone {
     async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
@@ -816,7 +816,7 @@ impl Zones for Counting {
     }
 }
 
-const ON_SOURCE: &str = "orders.cluster-x.us-east-1.rds.amazonaws.com";
+pub(crate) const ON_SOURCE: &str = "orders.cluster-x.us-east-1.rds.amazonaws.com";
 
 /// The list as the table has it, looked at.
 async fn listed(aws: &FakeAws, rds: &FakeRds, zone: &impl Zones) -> Vec<Listed> {

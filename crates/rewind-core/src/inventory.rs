@@ -13,7 +13,6 @@ use crate::record::RecoveryRecord;
 use crate::request::Strategy;
 use crate::standing::Seen;
 use crate::time::format_duration;
-use found::reason;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -238,14 +237,14 @@ fn usage_sentence(usage: &ClusterUse) -> String {
 fn unseen(usage: &ClusterUse) -> Vec<String> {
     let mut unseen = Vec::new();
     let mut note = |what: String, why: Option<&str>| unseen.extend(why.map(|why| format!("{what}: {why}")));
-    note("the record of its recovery".to_owned(), reason(&usage.recovery));
-    note("whether its recovery runs".to_owned(), reason(&usage.runs));
-    note("the fences of its recovery".to_owned(), reason(&usage.fences));
+    note("the record of its recovery".to_owned(), usage.recovery.unseen());
+    note("whether its recovery runs".to_owned(), usage.runs.unseen());
+    note("the fences of its recovery".to_owned(), usage.fences.unseen());
     for (cluster, lease) in &usage.leases {
-        note(format!("the lease of {cluster}"), reason(lease));
+        note(format!("the lease of {cluster}"), lease.unseen());
     }
     for (name, leads) in &usage.records {
-        note(format!("where {name} leads"), reason(leads));
+        note(format!("where {name} leads"), leads.unseen());
     }
     unseen
 }

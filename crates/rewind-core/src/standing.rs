@@ -32,6 +32,14 @@ impl<T> Seen<T> {
             Self::Unseen(_) => None,
         }
     }
+
+    /// The reason why it could not be seen; none where it was.
+    pub fn unseen(&self) -> Option<&str> {
+        match self {
+            Self::Found(_) => None,
+            Self::Unseen(why) => Some(why),
+        }
+    }
 }
 
 /// The cluster that a record leads to.
@@ -336,26 +344,19 @@ fn lease(names: &Names<'_>, world: &World) -> Option<String> {
 fn unseen(names: &Names<'_>, world: &World) -> Vec<String> {
     let mut unseen = Vec::new();
     let mut note = |what: String, why: Option<&str>| unseen.extend(why.map(|why| format!("{what}: {why}")));
-    note("whether the execution runs".to_owned(), why(&world.runs));
+    note("whether the execution runs".to_owned(), world.runs.unseen());
     note(
         "where the traffic is".to_owned(),
         (!names.knows_records).then_some("the record has no plan that can be read"),
     );
     for record in &world.records {
-        note(format!("where {} leads", record.name), why(&record.leads));
+        note(format!("where {} leads", record.name), record.leads.unseen());
     }
-    note(format!("cluster {}", names.source), why(&world.source));
-    note(format!("cluster {}", names.restored), why(&world.restored));
-    note("the records of the fences".to_owned(), why(&world.fences));
-    note("the lease".to_owned(), why(&world.lease));
+    note(format!("cluster {}", names.source), world.source.unseen());
+    note(format!("cluster {}", names.restored), world.restored.unseen());
+    note("the records of the fences".to_owned(), world.fences.unseen());
+    note("the lease".to_owned(), world.lease.unseen());
     unseen
-}
-
-fn why<T>(seen: &Seen<T>) -> Option<&str> {
-    match seen {
-        Seen::Found(_) => None,
-        Seen::Unseen(why) => Some(why),
-    }
 }
 
 fn command(command: String, effect: String) -> SafeCommand {

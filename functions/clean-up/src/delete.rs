@@ -83,14 +83,10 @@ where
             return Ok(kept.cluster.clone());
         }
         let record = self.recoveries.recovery(&kept.recovery_id).await?;
-        Ok(match record {
-            // No recovery adopts it any more, and one of which it is the source holds its own.
-            Some(record) if has_had_traffic(&record) => kept.cluster.clone(),
-            // A recovery that adopts it holds the lease of the source.
-            Some(record) => record.cluster,
-            // Without a record nothing is deleted anyway.
-            None => kept.cluster.clone(),
-        })
+        // A recovery that adopts it holds the lease of the source. None adopts one that has had the traffic, and one of which that is
+        // the source holds its own. Without a record nothing is deleted anyway.
+        let adoptable = record.filter(|record| !has_had_traffic(record));
+        Ok(adoptable.map_or_else(|| kept.cluster.clone(), |record| record.cluster))
     }
 
     /// Takes the cluster's lease, so that no recovery and no undo works on it meanwhile.

@@ -334,10 +334,11 @@ fn planned(kept: &Kept, record: RecoveryRecord, now: Timestamp) -> Result<Plan, 
     if record.undo.is_some() && kept.kind != Kind::Restored {
         return Err(format!("the recovery {id} was undone"));
     }
-    let undone_at = record.undo.as_ref().map(|undo| undo.at).filter(|_| has_had_traffic(&record));
-    if has_had_traffic(&record) && undone_at.is_none() {
-        return Err(format!("the undo of the recovery {id} is not in its record"));
-    }
+    let undone_at = match &record.undo {
+        _ if !has_had_traffic(&record) => None,
+        Some(undo) => Some(undo.at),
+        None => return Err(format!("the undo of the recovery {id} is not in its record")),
+    };
     // What cannot be read may be an undo: then the cluster has its traffic.
     let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {
         return Err(format!("the record of the recovery {id} cannot be read: {}", record.unreadable.join("; ")));

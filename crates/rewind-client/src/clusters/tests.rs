@@ -3,39 +3,18 @@
 use super::removable;
 use crate::ClientError;
 use crate::fake::{FakeAws, NOW};
-use rewind_aws::AwsResult;
+use crate::tests::{ON_SOURCE, Zone};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{in_place_plan, plan, rds_with_restored, recovery_record, time};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_aws::route53::{RecordSet, Zones};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{
-    CleanUpRecord, ErrorName, FencesSeen, Inventory, LeaseSeen, Plan, RecoveryCluster, RecoveryRecord, RemovedBy,
-    StepError,
-};
+use rewind_core::{CleanUpRecord, FencesSeen, Inventory, LeaseSeen, Plan, RecoveryCluster, RecoveryRecord, RemovedBy};
 use serde_json::Value;
 
 const ID: &str = "operation-001";
-const ON_SOURCE: &str = "orders.cluster-x.us-east-1.rds.amazonaws.com";
 // With a dot at its end and capitals, as people write it.
 const ON_RESTORED: &str = "Orders-R.cluster-x.us-east-1.rds.amazonaws.com.";
-
-/// A zone in which every name has one value; none where nobody may read it.
-struct Zone(Option<&'static str>);
-
-impl Zones for Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
-        let value = self.0.ok_or_else(|| StepError::new(ErrorName::RewindFailed, "AccessDenied"))?.to_owned();
-        Ok(vec![RecordSet {
-            name: name.into(),
-            kind: "CNAME".into(),
-            ttl: Some(5),
-            values: vec![value],
-            routed: false,
-        }])
-    }
-}
 
 /// The clusters of one recovery, and what is known of it.
 struct World {

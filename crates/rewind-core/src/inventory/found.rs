@@ -76,11 +76,3 @@ pub enum ClusterRole {
     /// The restored cluster.
     Restored,
 }
-
-/// The reason why a fact could not be seen.
-pub(super) fn reason<T>(seen: &Seen<T>) -> Option<&str> {
-    match seen {
-        Seen::Found(_) => None,
-        Seen::Unseen(why) => Some(why),
-    }
-}

@@ -1,7 +1,7 @@
 //! Decides how a cluster that a recovery made or kept is removed: by the clean-up, which checks once more and deletes into a final
 //! snapshot; by hand, where the clean-up never deletes it; or not at all, with every reason.
 
-use super::found::{ClusterRole, ClusterUse, FoundCluster, reason};
+use super::found::{ClusterRole, ClusterUse, FoundCluster};
 use crate::names::{FENCED_BY_TAG, SAFETY_CLONE_OF_TAG, final_snapshot};
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
@@ -38,6 +38,12 @@ pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUs
     let (Some(record), true) = (record, why.is_empty()) else {
         return Removal { by: RemovedBy::Nobody, commands: Vec::new(), why };
     };
+    let unseen: Vec<String> = usage
+        .records
+        .iter()
+        .filter_map(|(name, leads)| leads.unseen().map(|_| name))
+        .map(|name| format!("where {name} leads could not be seen, and it may lead to it"))
+        .collect();
     match why_not_by_clean_up(role, record) {
         None if role != ClusterRole::SafetyClone && found.deletion_protection => {
             // The clean-up never takes it off, and neither does the command: a person set it, to prevent this.
@@ -49,13 +55,7 @@ pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUs
             Removal { by: RemovedBy::CleanUp, commands, why }
         }
         // No clean-up looks again at what a person deletes.
-        Some(_) if usage.records.iter().any(|(_, leads)| leads.found().is_none()) => {
-            let unseen = usage.records.iter().filter(|(_, leads)| leads.found().is_none());
-            let why = unseen
-                .map(|(name, _)| format!("where {name} leads could not be seen, and it may lead to it"))
-                .collect();
-            Removal { by: RemovedBy::Nobody, commands: Vec::new(), why }
-        }
+        Some(_) if !unseen.is_empty() => Removal { by: RemovedBy::Nobody, commands: Vec::new(), why: unseen },
         Some(reason) => Removal { by: RemovedBy::Hand, commands: by_hand(found, record), why: vec![reason] },
     }
 }
@@ -132,7 +132,7 @@ fn of_record(found: &FoundCluster, role: ClusterRole, record: &RecoveryRecord, u
         why.push(format!("{} may still be fenced by its recovery: rewind status {id}", record.cluster));
     }
     if role != ClusterRole::Source && record.state != "Recovered" {
-        why.extend(reason(&usage.fences).map(|_| format!("the fences of the recovery {id} could not be seen")));
+        why.extend(usage.fences.unseen().map(|_| format!("the fences of the recovery {id} could not be seen")));
     }
     why
 }
