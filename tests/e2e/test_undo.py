@@ -258,7 +258,7 @@ def test_recovery_that_was_stopped_after_the_switch_is_undone_by_the_command_tha
     assert command == f"rewind undo {run.id}", "the command that is safe"
     # A start meanwhile is told what to do, and not to wait.
     second = Recovery(stack, {"cluster": cluster.name, "to": "1s ago"})
-    second.failed(LEASE_HELD, "LeaseHeld", f"rewind undo {run.id}", lease=run.id)
+    second.failed(LEASE_HELD, "LeaseHeld", f"rewind status {run.id}", lease=run.id)
     # Three minutes after the stop no function can run any more.
     terminal.run(*command.split()[1:], "--confirm", cluster.name, timeout=400)
     before.is_restored(new_cluster_kept=True)
