@@ -4,6 +4,8 @@
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
+#   TENANTS, READERS, SESSIONS
+#                       make tenants: databases with a login each, readers beside the writer of MySQL, sessions on all of them
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
 #   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first; SECONDS for make fuzz too
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
@@ -162,6 +164,20 @@ paths: build
 	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
 	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py tests/tools/test_phases.py
+
+# How long the clients of very large clusters are away. A database of PostgreSQL is 7.5 MB on each of two clusters, and on each reader:
+# 2,000 of them need 35 GB of disk.
+.PHONY: tenants
+tenants: export REWIND_STACK_DIR := $(TEST_STACK)
+tenants: export REWIND_BINARIES := $(BIN)
+tenants: export REWIND_TENANTS := $(or $(TENANTS),2000)
+tenants: export REWIND_SESSIONS := $(or $(SESSIONS),500)
+tenants: build ## A cutover of 2,000 databases with 500 sessions, on MySQL with 15 readers: how long clients are away
+	@$(LOCAL) tools tests aws
+	@trap '$(LOCAL) down' EXIT; \
+	$(LOCAL) down; $(LOCAL) up --built; \
+	REWIND_READERS=$(or $(READERS),15) $(TOOLS)/tests/bin/python $(PYTEST)/tenants-mysql.xml tests/e2e/test_tenants.py -rfEP -k mysql; \
+	$(TOOLS)/tests/bin/python $(PYTEST)/tenants-postgresql.xml tests/e2e/test_tenants.py -rfEP -k postgresql
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.

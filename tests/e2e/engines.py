@@ -236,8 +236,9 @@ class MySql:
         return bool(session.execute("SHOW TABLES LIKE %s", [name]).fetchall())
 
     def tenant(self, name):
-        """A database and a login of one name."""
-        return [f"CREATE DATABASE {name}", f"CREATE USER {name} IDENTIFIED BY 'apples-and-pears'"]
+        """A database and a login of one name, which may be in it."""
+        user = f"CREATE USER {name} IDENTIFIED BY 'apples-and-pears'"
+        return [f"CREATE DATABASE {name}", user, f"GRANT SELECT ON {name}.* TO {name}"]
 
     def grant_app(self, user, password, table):
         return [f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
