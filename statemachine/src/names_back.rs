@@ -11,7 +11,7 @@ use rewind_core::ErrorName;
 /// The longest TTL by which resolvers may remember the restored cluster, in seconds.
 const OLD_TTL: &str = "$max($append([0], $swap.records.ttl))";
 
-/// What is known by the last invocation of ConfirmSource, as the sentences of an array.
+/// The names that the last invocation of ConfirmSource did not see lead to the source, as the sentences of an array.
 const NOT_THERE: &str = "$append($append([], $confirmation.elsewhere), $append([], $confirmation.unseen))";
 
 /// The fence of the restored cluster does not hold: a condition after ConfirmSource.
