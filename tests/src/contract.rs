@@ -49,10 +49,10 @@ const OTHER_NAMES: [(&str, &str); 25] = [
     ("AwaitForward", "AwaitRewind"),
     ("AwaitInSync", "AwaitRewind"),
     ("ConfirmSource", "ConfirmCutover"), // in the direction of an undo
-    ("VerifyForward", "Verify"),      // expects something else
-    ("FenceRestored", "FenceSource"), // the same fence around the other writer
-    ("InspectFence", "FenceSource"),  // the same fence again, right before what relies on it
-    ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
+    ("VerifyForward", "Verify"),         // expects something else
+    ("FenceRestored", "FenceSource"),    // the same fence around the other writer
+    ("InspectFence", "FenceSource"),     // the same fence again, right before what relies on it
+    ("LiftFence", "FenceSource"),        // its undo, which in place is a step of a recovery that works
     ("UndoFenceRestored", "FenceSource"),
     ("HoldScheduler", "HoldJobs"),        // before there is an instance to log in to
     ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works
