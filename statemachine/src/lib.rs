@@ -12,6 +12,7 @@ mod failed_function;
 mod json;
 mod lease;
 mod machine;
+mod names_back;
 mod picture;
 mod records_back;
 mod retry;

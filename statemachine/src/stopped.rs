@@ -8,10 +8,14 @@ use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 use crate::timeouts;
 use crate::undo::record_half_way;
+use crate::watch;
 use rewind_core::ErrorName;
 
 /// Seconds for which a note that a recovery is to end is taken for the reason of its end: the undo that wrote it ends it at once.
 const CANCELLED: &str = "900";
+
+/// Seconds between two readings of what the stopped undo has begun.
+const BEGINS: u64 = 20;
 
 /// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
 /// is refused before a plan, and would be read in pages.
@@ -58,6 +62,8 @@ fn begin() -> Vec<State> {
             .assign("unsent", false.into())
             .assign("leaseLeft", true.into())
             .assign("held", true.into())
+            .assign("begun", true.into())
+            .assign("readAgain", 0.into())
             .assign("recoveryArn", "unknown".into())
             .keep_as("by", &of_input("$type($given.by) = 'string' ? $given.by : 'somebody who left no name'"))
             .keep_as("recovery", &of_input(RECOVERY))
@@ -210,12 +216,17 @@ fn of_recovery() -> Vec<State> {
     ]
 }
 
-/// The states for an undo that was stopped. Both leases are left to the recovery, from which the next undo takes them over.
+/// The states for an undo that was stopped. Both leases are left to the recovery, from which the next undo takes them over; where it had not
+/// begun, they are released.
 fn of_undo() -> Vec<State> {
     vec![
         State::table("ReadUndone", "getItem")
+            .waits_half_an_hour()
             .progress("reads how the recovery stands whose undo was stopped")
-            .comment("A record that cannot be read is as good as one that is half undone: a person has to look.")
+            .comment(
+                "It names both clusters: without it both leases would stay with an undo that is over. The watch over the fences pages \
+                 meanwhile. A record that cannot be read is as good as one that is half undone: a person has to look.",
+            )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
             .keep_as("state", &of_item("state", "'unknown'"))
@@ -237,8 +248,54 @@ fn of_undo() -> Vec<State> {
                 "held",
                 "$exists($states.result.Item.executionArn.S) and $states.result.Item.executionArn.S = $stopped.executionArn",
             )
-            .next("ConcludeUndoStopped")
-            .catch(&ANY, Vec::new(), "ConcludeUndoStopped"),
+            .next("ReadUndoFence")
+            .catch(&ANY, Vec::new(), "ReadUndoFence"),
+        State::table("ReadUndoFence", "getItem")
+            .waits_half_an_hour()
+            .progress("reads whether the stopped undo had begun to fence the restored cluster")
+            .comment(
+                "Its first change to a recovery that ended well: the record of that fence is written before the fence changes anything. \
+                 One that cannot be read counts as there.",
+            )
+            .argument("Key", object([("id", text("'fence#' & $id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("begun", "$exists($states.result.Item.fenceRestored)")
+            .next("IsUndoBegun")
+            .catch(&ANY, vec![set_to("begun", true.into())], "IsUndoBegun"),
+        State::choice("IsUndoBegun")
+            .comment(
+                "A recovery that had ended well, and whose restored cluster no fence was begun on, is what it was. Any other may have been \
+                 ended for its undo, or half undone. Under the lease a function that was called before the stop may still begin.",
+            )
+            .when(
+                &format!(
+                    "$state = 'Recovered' and $not($begun) and ($not($held) or $readAgain >= {})",
+                    timeouts::FENCE_SOURCE.div_ceil(BEGINS)
+                ),
+                "ConcludeUndoNotBegun",
+            )
+            .when("$state = 'Recovered' and $not($begun)", "WaitForUndoToBegin")
+            .next("ConcludeUndoStopped"),
+        State::wait("WaitForUndoToBegin", &BEGINS.to_string())
+            .progress("waits until no function of the stopped undo can begin any more, some three minutes after the stop")
+            .comment("Stopping an execution does not stop the function that it had called. People are told as soon as it has begun.")
+            .keep_as("readAgain", "$readAgain + 1")
+            .next("ReadUndoFence"),
+        State::pass("ConcludeUndoNotBegun")
+            .comment("Clients are on the restored cluster, as they were, and the recovery is what it was.")
+            .assign(
+                "ending",
+                ending(
+                    "Recovered",
+                    ErrorName::Unavailable,
+                    "'its undo ' & $undo & ' was ended from outside (' & $status & ') before its first change: ' & $newCluster & ' is not \
+                     fenced, no record was moved, ' & $id & ' is Recovered as it was, and the leases of the undo are free; next step: none, \
+                     or rewind undo ' & $id & ', if traffic is still to go back to ' & $cluster",
+                ),
+            )
+            .next("EndUndoWatch"),
+        watch::end_of_undo("EndUndoWatch", "$undo", "ReleaseUndoRestoredLease")
+            .comment("No fence was begun, so it would page without need."),
         State::pass("ConcludeUndoStopped")
             .comment("Either cluster may be fenced, and the records may lead to either. The next undo finds out which.")
             .assign(
@@ -257,8 +314,8 @@ fn of_undo() -> Vec<State> {
                     ),
                 ),
             )
-            .next("IsUndoBegun"),
-        State::choice("IsUndoBegun")
+            .next("IsUndoAtWork"),
+        State::choice("IsUndoAtWork")
             .comment("Without its lease it has changed nothing that its recovery did not change itself, or has told its own end.")
             .when("$held and $cluster != 'unknown'", "RecordUndoStopped")
             .next("AnnounceStopped"),
@@ -284,8 +341,12 @@ fn of_undo() -> Vec<State> {
             .tolerated(),
         release_key("ReleaseUndoLease", "'lease#' & $cluster", "stopped")
             .comment("A lease that cannot be released expires by itself.")
-            .next("Settled")
+            .next("IsStopKnown")
             .tolerated(),
+        State::choice("IsStopKnown")
+            .comment("An undo that came to its end has announced that itself.")
+            .when("$exists($ending.state)", "AnnounceStopped")
+            .next("Settled"),
     ]
 }
 
@@ -308,10 +369,10 @@ fn ends() -> Vec<State> {
         .catch(&ANY, vec![set_to("unsent", true.into())], "IsOperatorNeeded"),
         State::choice("IsOperatorNeeded")
             .comment(
-                "Where the event was not sent, this end is the only page. People are told of an undo before its leases are left: clients may \
+                "Where the event was not sent, this end is the only page. Where nothing was half-way, nobody has to settle it. People are told of an undo before its leases are left: clients may \
                  have no database meanwhile.",
             )
-            .when("$undoes", "WaitForUndo")
+            .when("$undoes and $ending.state = 'NeedsOperator'", "WaitForUndo")
             .when("$ending.state = 'NeedsOperator' or $unsent", "NeedsOperator")
             .next("Settled"),
         State::succeed("Settled").comment("Nothing has to be undone."),

@@ -7,22 +7,23 @@ use crate::failed_function::{self, left, still_running, still_running_after_stop
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, leave, release, release_key};
 use crate::machine::Machine;
+use crate::names_back;
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
-use crate::state::{Assign, State, set, set_to, text};
+use crate::state::{Assign, State, hours, set, set_to, text};
 use crate::timeouts;
 use crate::watch;
 use rewind_core::ErrorName;
 
-/// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
-const LEASE: &str = "20 * 3600";
+/// Hours for which the undo holds the leases, beside the old TTL: more than its steps can take.
+const LEASE: u64 = 24;
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
     Machine {
         file: "undo.asl.json",
         title: "A recovery is undone",
-        comment: "aurora-rewind: takes a recovery back: traffic returns to the source, which was kept. Input: \
+        comment: "aurora-rewind: takes a recovery back: traffic returns to the source, which was kept, and every name is followed there. Input: \
                   {\"recovery\": \"<id>\", \"by\": \"<who>\"}, and \"cancel\": true if one that has ended well is not to be \
                   touched. It ends a recovery that runs, and calls the functions that moved the traffic, last first; \
                   docs/adr/0015-undo-machine.md says why it is a machine of its own.",
@@ -84,6 +85,13 @@ fn states() -> Vec<State> {
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
             .assign("movedBack", false.into())
+            .assign("movedBackAt", jsonata("$states.context.Execution.StartTime"))
+            .assign("swap", Json::Null)
+            .assign("inSyncAt", Json::Null)
+            .assign("confirmation", object([]))
+            .assign("confirmedAt", Json::Null)
+            .assign("unconfirmed", Json::Null)
+            .assign("unconfirmedFailure", object([]))
             .assign("outcome", object([]))
             .assign("unwatched", Json::Null)
             .next("ReadRecovery"),
@@ -341,11 +349,11 @@ fn states() -> Vec<State> {
             )
             .assign("stillRunning", 0.into())
             .next("ReadRecovery"),
-        acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
+        acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", &lease(), Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. Twenty hours are more than the steps can take with all their \
-                 retries.",
+                 keeps it where it calls a person. A day, and twice the longest TTL, is more than the steps can take with \
+                 all their retries.",
             )
             .argument("ReturnValues", "ALL_OLD".into())
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
@@ -366,7 +374,7 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .fails_to("IsAnythingLeft"),
-        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", LEASE, Some("$id"))
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", &lease(), Some("$id"))
             .comment(
                 "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
                  move the same records.",
@@ -449,6 +457,7 @@ fn states() -> Vec<State> {
             .comment("Moves the records back, if they are still as the recovery left them.")
             .inputs(["restored"])
             .timeout(timeouts::SWAP_DNS)
+            .begins_to_confirm()
             .keeps_what_was_undone()
             .next("UndoFenceSource")
             .bugs_to("ConcludeNeedsOperator")
@@ -459,7 +468,7 @@ fn states() -> Vec<State> {
             .progress("lifts the fence of the source")
             .comment(
                 "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
-                 restored cluster.",
+                 restored cluster, and before anything is waited for: clients are on their way.",
             )
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
@@ -467,11 +476,14 @@ fn states() -> Vec<State> {
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
-        watch::end_of_undo("EndFenceWatch", "IsRestoredClusterUnused"),
+        watch::end_of_undo("EndFenceWatch", "$undo.id", "IsRestoredClusterUnused"),
         State::choice("IsRestoredClusterUnused")
             .comment("No record was ever sent: the source bears no tag of a kept cluster, and the restored cluster can be resumed.")
             .when("$unused", "KeepRestored")
-            .next("UndoFinish"),
+            .next("AwaitInSync"),
+    ]);
+    states.extend(names_back::states("UndoFinish"));
+    states.extend([
         State::undo("UndoFinish", "Finish")
             .progress("takes the tags of a kept cluster off the source, and tags the restored cluster with the time until which it is kept")
             .comment(
@@ -516,7 +528,7 @@ fn states() -> Vec<State> {
                 "EndFenceWatchAfterFailure",
             )
             .next("ConcludeNeedsOperator"),
-        watch::end_of_undo("EndFenceWatchAfterFailure", "IsAnythingLeft"),
+        watch::end_of_undo("EndFenceWatchAfterFailure", "$undo.id", "IsAnythingLeft"),
         State::table("RecordUndone", "updateItem")
             .waits_half_an_hour()
             .progress("writes the end into the table")
@@ -547,7 +559,8 @@ fn states() -> Vec<State> {
                 "outcome",
                 "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, \
                  'newCluster': $restored.cluster, 'dns': $append([], $map($dns, function($r) { {'name': $r.name, \
-                 'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'timings': $merge([$timings, \
+                 'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'confirmedAt': $confirmedAt, \
+                 'unconfirmed': $unconfirmed, 'timings': $merge([$timings, \
                  {$states.context.State.Name: $now()}])}",
             )
             .next("ReleaseRestoredLease")
@@ -557,7 +570,8 @@ fn states() -> Vec<State> {
                     "outcome",
                     "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': \
                      $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
-                     table: ' & $string($states.errorOutput.Error)]), 'timings': $timings}",
+                     table: ' & $string($states.errorOutput.Error)]), 'confirmedAt': $confirmedAt, 'unconfirmed': \
+                     $unconfirmed, 'timings': $timings}",
                 )],
                 "ReleaseRestoredLease",
             ),
@@ -621,7 +635,7 @@ fn states() -> Vec<State> {
             .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
-        State::succeed("Undone").comment("Traffic is on the source. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
+        State::succeed("Undone").comment("Traffic is on the source, or its records are, and what could not be seen is told. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
         State::choice("IsAnythingLeft")
             .comment(
                 "A recovery that was ended for this undo, or before it, with its source fenced is settled by nobody else: people have to \
@@ -708,9 +722,15 @@ fn states() -> Vec<State> {
             "recordsNow",
             "$exists($states.result.Payload.records) ? $states.result.Payload.records : 'unread'",
         )
+        .begins_to_confirm()
         .catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
     }));
     states
+}
+
+/// The seconds for which the undo holds the leases, as an expression.
+fn lease() -> String {
+    format!("{} + 2 * $max($append([0], $dns.ttl))", hours(LEASE))
 }
 
 /// An expression over the record of a recovery that moved traffic, or may have: `$item` is the record, and `$o` its output, or
@@ -785,13 +805,13 @@ mod tests {
     use super::*;
     use crate::budget::step;
     use crate::retry::Retries;
-    use crate::state::hours;
+    use crate::rewind::CONFIRMED;
 
     #[test]
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
         let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
-        let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
-        assert!(seconds > hours(6) && seconds < hours(20), "{} h", seconds / hours(1));
-        assert!(LEASE.starts_with("20 "), "the bound above is that of the lease");
+        // Its loops go on for an hour, and twice the longest TTL, which the lease has beside its hours.
+        let seconds: u64 = steps.map(|state| step(state.waits_out)).sum::<u64>() + hours(CONFIRMED);
+        assert!(seconds > hours(6) && seconds < hours(LEASE), "{} h", seconds / hours(1));
     }
 }

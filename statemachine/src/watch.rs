@@ -88,15 +88,15 @@ pub(crate) fn end(name: &'static str) -> State {
         .argument("ExpressionAttributeValues", object([(":now", text("$now()"))]))
 }
 
-/// A state of an undo that ends its watch: clients get in again, to whichever cluster.
-pub(crate) fn end_of_undo(name: &'static str, next: &'static str) -> State {
+/// A state that ends the watch over the undo whose name the expression `undo` yields: clients get in again, to whichever cluster.
+pub(crate) fn end_of_undo(name: &'static str, undo: &str, next: &'static str) -> State {
     State::table(name, "updateItem")
         .waits_half_an_hour()
         .progress("ends the watch over the fence")
         .comment("Clients are in again. A watch that is not ended pages without need.")
         .argument("Key", object([("id", text("'recovery#' & $id"))]))
         .argument("UpdateExpression", format!("SET {UNDO_ENDED} = :undo").into())
-        .argument("ExpressionAttributeValues", object([(":undo", text("$undo.id"))]))
+        .argument("ExpressionAttributeValues", object([(":undo", text(undo))]))
         .next(next)
         .tolerated()
 }

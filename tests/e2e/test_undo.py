@@ -165,8 +165,9 @@ def test_approval_is_not_valid_after_a_record_has_changed(stack):
 
 
 @contextlib.contextmanager
-def hidden(stack, run, cluster):
-    """The record is hidden from everybody in its network, by a more specific private zone of the same name."""
+def hidden(stack, run, cluster, by=None):
+    """The record is hidden from everybody in its network, by a more specific private zone of the same name, which leads to the source or to
+    the host `by`."""
     zone = stack.route53.create_hosted_zone(
         Name=cluster.record,
         CallerReference=run.id,
@@ -174,7 +175,7 @@ def hidden(stack, run, cluster):
         HostedZoneConfig={"PrivateZone": True},
     )["HostedZone"]["Id"].removeprefix("/hostedzone/")
     record = {
-        "Name": cluster.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": stack.resolve(cluster.endpoint)}],
+        "Name": cluster.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": stack.resolve(by or cluster.endpoint)}],
     }  # fmt: skip
     change = lambda action: stack.route53.change_resource_record_sets(
         HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]}
@@ -238,6 +239,57 @@ def test_name_that_leads_elsewhere_calls_a_person_if_clients_wrote_and_undo_goes
     assert ended["status"] == "SUCCEEDED", f"{ended.get('error')}: {ended.get('cause')}"
     before.is_restored(new_cluster_kept=True)
     assert run.item()["state"] == "Undone", "the state in the table"
+
+
+def test_undo_ends_when_a_name_server_that_still_served_the_restored_cluster_leads_to_the_source(stack, engine):
+    cluster = create_shop(stack, f"{engine.prefix}-named", engine=engine)
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    output = run.recovered(WITHOUT_APPROVAL)
+    new = Cluster(stack, output["newCluster"])
+    machine = stack.outputs["UndoStateMachineArn"]
+    with hidden(stack, run, cluster, by=output["writerEndpoint"]):
+        undo = Recovery(stack, {"recovery": run.id, "by": "e2e"}, name=f"{run.id}-undo", machine=machine)
+        # The name was asked for once, and led to the restored cluster, which is fenced; whoever reaches the source is let in by now.
+        asked_again = lambda: undo.whole_path().count("ConfirmSource") > 2
+        wait_until(asked_again, "the second time that the name was asked for", timeout=120)
+        assert undo.describe()["status"] == "RUNNING", "the undo while a name server serves the restored cluster"
+        assert new.groups == sorted(stack.fence_groups), "the security groups of the restored cluster"
+        assert cluster.value("SELECT 1") == 1, "the source while the name is waited for"
+        released = datetime.datetime.now(datetime.timezone.utc)
+    ended = undo.wait(timeout=150)
+    assert ended["status"] == "SUCCEEDED", f"{ended.get('error')}: {ended.get('cause')}"
+    output = json.loads(ended["output"])
+    confirmed = datetime.datetime.fromisoformat(output["confirmedAt"].replace("Z", "+00:00"))
+    assert released < confirmed <= ended["stopDate"], f"confirmed at {confirmed}, and another name was served until {released}"
+    assert output["unconfirmed"] is None, "what is not confirmed"
+    assert f"{cluster.record} was seen to lead to {cluster.name} at {output['confirmedAt']}" in output["undone"], "what was done"
+    before.is_restored(new_cluster_kept=True)
+    assert new.groups == sorted(stack.fence_groups), "the security groups of the restored cluster afterwards"
+    tags = {tag["Key"] for tag in cluster.describe()["TagList"]}
+    assert not {"aurora-rewind:fenced-by", "aurora-rewind:keep-until"} & tags, "the tags of a source that has its traffic"
+
+
+@pytest.mark.slow
+def test_undo_that_is_stopped_before_its_first_change_leaves_the_recovery_as_it_is(stack):
+    terminal, cluster = Terminal(stack), create_shop(stack, "e2e-mistaken")
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    new = Cluster(stack, run.recovered(WITHOUT_APPROVAL)["newCluster"])
+    groups = new.groups
+    undo = Recovery(stack, {"recovery": run.id, "by": "e2e"}, name=f"{run.id}-undo", machine=stack.outputs["UndoStateMachineArn"])
+    undo.reaches("DescribeRecovery")
+    undo.stop()
+    assert "FenceRestored" not in undo.whole_path(), "the undo was stopped too late for this test"
+    # Where it had its leases by then, a function that was called before could begin for three minutes.
+    wait_until(lambda: run.item().get("undoWatchEnded") == undo.id, "the end of the watch over the undo", timeout=400)
+    leases = [f"lease#{cluster.name}", f"lease#{new.name}"]
+    wait_until(lambda: not any(map(stack.item, leases)), "the end of the leases", timeout=30)
+    assert run.item()["state"] == "Recovered", "the recovery"
+    assert (new.groups, cluster.groups) == (groups, sorted(stack.fence_groups)), "the security groups of both clusters"
+    (command,) = [safe["command"] for safe in terminal.json("status", run.id)["standing"]["commands"]]
+    assert command == f"rewind undo {run.id}", "the command that is safe"
 
 
 @pytest.mark.slow
@@ -330,6 +382,12 @@ def test_undo_by_the_calls_of_the_runbook_leaves_the_source_as_it_was(stack):
         call("SwapDns", direction="undo")
         call("FenceSource", direction="undo")
         call("Finish", direction="undo")
+    # The names are followed as the page says; no answer of Route 53 is waited for here.
+    swap = call("SwapDns", direction="undo")["swap"]
+    confirm = lambda: call("ConfirmCutover", toward="source", swap=swap, inSyncAt=swap["swappedAt"])
+    confirmed = wait_until(lambda: (seen := confirm())["confirmed"] and seen, "the names that lead to the source", timeout=60)
+    assert [(record["name"], record["matches"]) for record in confirmed["records"]] == [(cluster.record, True)], "the names"
+    assert (confirmed.get("restoredOpen"), confirmed.get("restoredUnseen")) == (None, None), "the fence of the restored cluster"
     before.is_restored(new_cluster_kept=True)
     with refused(cluster.engine.error, cluster.engine.closed):
         cluster.connect(host=output["writerEndpoint"])

@@ -303,6 +303,8 @@ RULES = {
         **without_answer("UndoSwapDns", ("Undone", RESTORED)),
         "UndoFenceSource": ("NeedsOperator", BOTH),
         **without_answer("UndoFenceSource", ("NeedsOperator", RESTORED)),
+        # Clients have the source by then: what could not be confirmed is told, and nothing moves again.
+        **dict.fromkeys(("AwaitInSync", "ConfirmSource"), ("Undone", RESTORED)),
         # Its tags mean nothing on a source that has its traffic.
         "UndoFinish": ("Undone", RESTORED),
     },

@@ -20,7 +20,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, WATCH, WITHOUT_TIMEOUTS, slug
+from scenario import (
+    CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS, slug,
+)  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -29,6 +31,9 @@ BUCKET = STACK = "rewind-paths"
 TIMEOUTS = [
     "($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "3600 * 1000", "1200 * 1000",
     "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000", "(120 + 2 * $max($append([0], $plan.dns.ttl))) * 1000",
+]  # fmt: skip
+OF_UNDO = [
+    "> 3600 * 1000", "(3600 + 2 * $max($append([0], $swap.records.ttl))) * 1000", "(120 + 2 * $max($append([0], $swap.records.ttl))) * 1000",
 ]  # fmt: skip
 
 
@@ -171,7 +176,7 @@ class Deployment:
 
 
 def copies(states, outputs):
-    """Copies of the deployed state machines under known names, by which the mock configuration finds them, and two whose
+    """Copies of the deployed state machines under known names, by which the mock configuration finds them, and three whose
     timeouts are over at once; their ARNs by name.
     """
     rewind, undo, clean_up = [
@@ -191,6 +196,7 @@ def copies(states, outputs):
             (MACHINE, rewind["definition"], rewind),
             (WITHOUT_TIMEOUTS, without(rewind["definition"], TIMEOUTS), rewind),
             (UNDO, undo["definition"], undo),
+            (UNDO_WITHOUT_TIMEOUTS, without(undo["definition"], OF_UNDO), undo),
             (CLEAN_UP, clean_up["definition"], clean_up),
             (WATCH, watch["definition"], watch),
             (STOPPED, stopped["definition"], stopped),
@@ -204,7 +210,7 @@ def without(definition, timeouts):
     for timeout in timeouts:
         if timeout not in definition:
             pytest.exit(f"the definition has no timeout {timeout}", returncode=1)
-        definition = definition.replace(timeout, "0 - 1")
+        definition = definition.replace(timeout, "> 0 - 1" if timeout.startswith(">") else "0 - 1")
     return definition
 
 

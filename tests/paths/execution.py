@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from scenario import FORGED, UNDO, VALUE, slug
+from scenario import FORGED, UNDOS, VALUE, slug
 from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
@@ -77,7 +77,7 @@ def problems_of_calls(deployment, scenario, recovery):
     """Compares the calls that were made for a recovery, and what they were passed."""
     calls = deployment.calls_of(recovery)
     for call in calls:
-        if set(call["payload"]) != payload("undo.asl.json" if scenario.machine == UNDO else "rewind.asl.json", call["call"]):
+        if set(call["payload"]) != payload("undo.asl.json" if scenario.machine in UNDOS else "rewind.asl.json", call["call"]):
             yield f"{call['call']} got {sorted(call['payload'])}"
         if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"
@@ -131,11 +131,11 @@ def problems_of_payload(scenario, call, payload):
     # Where Route 53 could not be asked, or is not in sync, nobody knows since when it is.
     unknown = any(entry.get("always") for entry in scenario.script.get("AwaitInSync", []))
     asked = not unknown and bool((payload.get("swap") or {}).get("changeId"))
-    if call == "ConfirmCutover" and bool(payload["inSyncAt"]) != asked:
+    if call in ("ConfirmCutover", "ConfirmSource") and bool(payload["inSyncAt"]) != asked:
         yield f"{call} got {payload['inSyncAt']} for the time of INSYNC"
     if "heldJobs" in payload and [job["name"] for job in payload["heldJobs"]] != ([] if in_place else ["shop.purge"]):
         yield f"{call} got the jobs {payload['heldJobs']}"
-    if call == "FenceRestored" and payload["writes"] != (None if scenario.machine == UNDO else {"count": 7, "server": None}):
+    if call == "FenceRestored" and payload["writes"] != (None if scenario.machine in UNDOS else {"count": 7, "server": None}):
         yield f"{call} got {payload['writes']} for the writes before the source was fenced"
     if "safetyClone" in payload and bool(payload["safetyClone"]) != in_place:
         yield f"{call} got the safety clone {payload['safetyClone']}"

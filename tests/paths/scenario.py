@@ -9,11 +9,13 @@ from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, 
 
 DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
-# The state machines: copies of the deployed ones, and two whose timeouts are over at once.
+# The state machines: copies of the deployed ones, and three whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
 WATCH = "rewind-paths-watch"
 STOPPED = "rewind-paths-stopped"
+UNDO_WITHOUT_TIMEOUTS = "rewind-paths-undo-without-timeouts"
+UNDOS = (UNDO, UNDO_WITHOUT_TIMEOUTS)
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}

@@ -15,9 +15,16 @@ CALLED = [*READ, "ConcludeNeedsOperator", "RecordStopped", "IsLeaseKept", "NoteO
 # An undo that was stopped.
 READ_UNDONE = ["Begin", "IsUndo", "ReadUndone", "IsUndone"]
 LEFT = ["AnnounceStopped", "IsOperatorNeeded", "WaitForUndo", "LeaveLease", "LeaveRestoredLease", "NeedsOperator"]
-IDLE = [*READ_UNDONE, "ReadUndoLease", "ConcludeUndoStopped", "IsUndoBegun", *LEFT]
-HALF_WAY = [*up_to("IsUndoBegun", IDLE), "RecordUndoStopped", *LEFT]
-UNDONE = [*READ_UNDONE, "ReleaseUndoRestoredLease", "ReleaseUndoLease", "Settled"]
+BEGUN = ["ReadUndoFence", "IsUndoBegun"]
+IDLE = [*READ_UNDONE, "ReadUndoLease", *BEGUN, "ConcludeUndoStopped", "IsUndoAtWork", *LEFT]
+HALF_WAY = [*up_to("IsUndoAtWork", IDLE), "RecordUndoStopped", *LEFT]
+FREED = ["ReleaseUndoRestoredLease", "ReleaseUndoLease", "IsStopKnown"]
+UNDONE = [*READ_UNDONE, *FREED, "Settled"]
+# Before its first change: the recovery is what it was.
+NOT_BEGUN = [*up_to("IsUndoBegun", IDLE), "ConcludeUndoNotBegun", "EndUndoWatch", *FREED, "AnnounceStopped", "IsOperatorNeeded", "Settled"]
+# Under the lease a function that was called before the stop may still begin: ten times twenty seconds.
+MAY_BEGIN = ["WaitForUndoToBegin", *BEGUN] * 10
+WAITED = [*up_to("IsUndoBegun", NOT_BEGUN), *MAY_BEGIN, *NOT_BEGUN[NOT_BEGUN.index("ConcludeUndoNotBegun") :]]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 BEGUN = {"fenceBegunAt": "2026-11-23T10:40:00Z"}
 
@@ -67,6 +74,9 @@ def run_undo(deployment, scenario):
     } | request["item"]  # fmt: skip
     item = {name: {"S": value} for name, value in fields.items()}
     deployment.client("dynamodb").put_item(TableName=deployment.table, Item=item)
+    if request["begun"]:
+        fence = {"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}, "fenceRestored": {"S": "{}"}}
+        deployment.client("dynamodb").put_item(TableName=deployment.table, Item=fence)
     for name in (cluster, restored):
         hold(deployment, name, undo if request["holder"] == "undo" else request["holder"])
     given = json.dumps({"recovery": recovery, "by": "ana"})
@@ -84,6 +94,9 @@ def run_undo(deployment, scenario):
 
 
 def problems_of_undone(recovery, scenario, before, after, ended):
+    ended_watch = after.pop("undoWatchEnded", {"S": None})["S"]
+    if ended_watch != (f"{recovery}-undo" if "EndUndoWatch" in scenario.path and "EndUndoWatch" not in (scenario.mocked or {}) else None):
+        yield f"the watch over the undo is ended by {ended_watch}"
     if scenario.recorded is None:
         if after != before:
             yield f"the record was changed: {after}"
@@ -133,9 +146,10 @@ def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", giv
     return Scenario(f"stopped: {name}", path, *rest, request=request, machine=STOPPED, recorded=recorded, **more)
 
 
-def of_undo(name, path, *rest, item=None, holder="undo", **more):
+def of_undo(name, path, *rest, item=None, holder="undo", begun=False, **more):
     more = {"recorded": None} | more
-    return Scenario(f"stopped: an undo {name}", path, *rest, request={"item": item or {}, "holder": holder}, machine=STOPPED, **more)
+    request = {"item": item or {}, "holder": holder, "begun": begun}
+    return Scenario(f"stopped: an undo {name}", path, *rest, request=request, machine=STOPPED, **more)
 
 
 def scenarios():
@@ -148,21 +162,36 @@ def of_undos():
         "takes over the leases, which are left to stopped--an-undo",
     ], "recorded": "NeedsOperator"}  # fmt: skip
     idle = {"error": "OutcomeUnknown", "cause": ["while it held no lease", "next step: rewind undo stopped--an-undo"], "holder": "the-other-one"}
-    yield of_undo("half-way: its leases are left to the recovery", HALF_WAY, **half_way)
+    yield of_undo("half-way: its leases are left to the recovery", HALF_WAY, begun=True, **half_way)
+    yield of_undo("of a recovery that it had ended: its leases are left to the recovery", HALF_WAY, item={"state": "Running"}, **half_way)
     yield of_undo("of one that needs a person already", HALF_WAY, item={"state": "NeedsOperator", "error": "Bug", "cause": "so"}, **half_way)
-    yield of_undo("before it held a lease: nothing is recorded", IDLE, **idle)
+    other = {"holder": "the-other-one"}
+    yield of_undo("before it held a lease: the recovery is what it was", NOT_BEGUN, **other)
+    yield of_undo("under its leases, before its first change: the recovery is what it was, and the leases are free", WAITED)
+    yield of_undo("that may have begun, for its first change cannot be read", HALF_WAY, mocked={"ReadUndoFence": BROKEN}, **half_way)
+    # Written by a function that outlived the stop.
+    late = [{}, {"Item": {"id": {"S": "fence#r"}, "fenceRestored": {"S": "{}"}}}]
+    begins = [*up_to("IsUndoBegun", HALF_WAY), *MAY_BEGIN[:3], *HALF_WAY[HALF_WAY.index("ConcludeUndoStopped") :]]
+    yield of_undo("whose function begins a moment after the stop", begins, mocked={"ReadUndoFence": late}, **half_way)
+    for state in ["EndUndoWatch", "ReleaseUndoLease", "ReleaseUndoRestoredLease"]:
+        yield of_undo(f"before its first change, and {state} throws", WAITED, mocked={state: BROKEN})
+    yield of_undo(
+        "before its first change, and people cannot be told: the end pages", [*NOT_BEGUN[:-1], "NeedsOperator"], "Unavailable",
+        ["its undo stopped--an-undo", "(ABORTED) before its first change: cluster-of-stopped--", "is Recovered as it was, and the leases of the undo are free"],
+        mocked={"AnnounceStopped": BROKEN}, **other,
+    )  # fmt: skip
     yield of_undo("that had ended a recovery, before it held a lease", IDLE, item={"state": "Running"}, **idle)
     for state in ["Undone", "NothingChanged"]:
         yield of_undo(f"after its end, {state}: its leases are free", UNDONE, item={"state": state})
     for state in ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]:
         yield of_undo(f"after its end, and {state} throws", UNDONE, item={"state": "Undone"}, mocked={state: BROKEN})
-    unread = [*up_to("ReadUndone", READ_UNDONE), "ConcludeUndoStopped", "IsUndoBegun", *LEFT]
+    unread = [*up_to("ReadUndone", READ_UNDONE), "ConcludeUndoStopped", "IsUndoAtWork", *LEFT]
     yield of_undo("whose recovery cannot be read", unread, mocked={"ReadUndone": BROKEN}, **(half_way | {"recorded": None}))
-    yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, mocked={"ReadUndoLease": BROKEN}, **half_way)
-    yield of_undo("that cannot be recorded", HALF_WAY, mocked={"RecordUndoStopped": BROKEN}, **(half_way | {"recorded": None}))
+    yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, begun=True, mocked={"ReadUndoLease": BROKEN}, **half_way)
+    yield of_undo("that cannot be recorded", HALF_WAY, begun=True, mocked={"RecordUndoStopped": BROKEN}, **(half_way | {"recorded": None}))
     for state in ["LeaveLease", "LeaveRestoredLease"]:
-        yield of_undo(f"{state} throws", HALF_WAY, mocked={state: BROKEN}, **half_way)
-    yield of_undo("that cannot be announced", HALF_WAY, mocked={"AnnounceStopped": BROKEN}, **half_way)
+        yield of_undo(f"{state} throws", HALF_WAY, begun=True, mocked={state: BROKEN}, **half_way)
+    yield of_undo("that cannot be announced", HALF_WAY, begun=True, mocked={"AnnounceStopped": BROKEN}, **half_way)
 
 
 def of_recovery():

@@ -6,7 +6,7 @@ import json
 import time
 
 from execution import LONGEST, entered, execute, hold_lease, problems_of_calls, problems_of_end
-from scenario import MACHINE, PASSING, UNDO, Scenario, always, attempts, passing, slug, up_to
+from scenario import MACHINE, PASSING, UNDO, UNDO_WITHOUT_TIMEOUTS, Scenario, always, attempts, passing, slug, up_to
 
 READ = ["Begin", "ReadRecovery", "ReadFence", "IsUndoable"]
 # Once more when the recovery is known to be over, and under the lease.
@@ -14,10 +14,13 @@ OVER_BY_NOW = ["DescribeRecovery", "IsRecoveryOver", *READ[1:]]
 RECORDS = ["ReadRecords", "AreRecordsOurs"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 USED = "IsRestoredClusterUnused"
+IN_SYNC = ["AwaitInSync", "IsInSync"]
+CONFIRM = ["ConfirmSource", "IsSourceConfirmed"]
+UNCONFIRMED = ["NoteUnconfirmed", "AnnounceUnconfirmed"]
 LEASES = ["AcquireLease", "AcquireRestoredLease"]
 UNDER_LEASE = [*LEASES, *READ[1:]]
 END = ["ReleaseRestoredLease", "ReleaseLease", "Undone"]
-WORK = [*UNDER_LEASE, *RECORDS, "WatchFence", *STEPS, "EndFenceWatch", USED, "UndoFinish", "RecordUndone", *END]
+WORK = [*UNDER_LEASE, *RECORDS, "WatchFence", *STEPS, "EndFenceWatch", USED, *IN_SYNC, *CONFIRM, "UndoFinish", "RecordUndone", *END]
 SUCCESS = [*READ, *OVER_BY_NOW, *WORK]
 # Nothing is fenced or moved, so the recovery has only to end.
 CANCELLED = [*UNDER_LEASE, "KeepRestored", "RecordCancelled", *END]
@@ -152,10 +155,22 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         marked = "UndoFinish" not in scenario.script
         tags = f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off: RewindFailed"
         is_read_back = "ReadRecordsBack" in scenario.path
-        undone = ["all as planned" if is_read_back else "undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
+        at, unconfirmed = answer.get("confirmedAt"), answer.get("unconfirmed")
+        is_confirmed = "NoteUnconfirmed" not in scenario.path
+        confirmed = [f"db.example.com was seen to lead to {old} at {at}", *scenario.request.get("told", [])]
+        missed = f"NOT CONFIRMED that clients are on {old}, and none on {old}-rewind: {unconfirmed}; the records point at {old}, and nothing was moved again"
+        if bool(unconfirmed) == is_confirmed or is_confirmed and not at:
+            yield f"it was confirmed at {at}, and is unconfirmed for {unconfirmed}"
+        for said in scenario.request.get("unconfirmed", []):
+            if said not in unconfirmed:
+                yield f"what could not be confirmed lacks {said!r}: {unconfirmed}"
+        undone = [
+            "all as planned" if is_read_back else "undid SwapDns", "undid FenceSource", *(confirmed if is_confirmed else [missed]),
+            "undid Finish" if marked else tags,
+        ]  # fmt: skip
         expected = {
             "outcome": "Undone", "recoveryId": recovery, "undoId": f"{recovery}-undo", "by": scenario.request["by"],
-            "cluster": old, "newCluster": f"{old}-rewind",
+            "cluster": old, "newCluster": f"{old}-rewind", "confirmedAt": at, "unconfirmed": unconfirmed,
         }  # fmt: skip
         if scenario.recorded:
             expected["dns"] = [
@@ -167,18 +182,20 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         else:
             expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
             marks = {*STEPS, "ReadRecords", "UndoFinish"}
+        failed = {state for state, entries in scenario.script.items() if "error" in entries[-1] and entries[-1].get("always")}
+        marks |= {"AwaitInSync", "ConfirmSource"} - failed
         timings = answer.pop("timings", {})
         if answer != expected or set(timings) != marks:
             yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
 
 
-def scenario(name, path, *rest, item=None, given=None, by="ana", **more):
-    request = {"item": item or {}, "given": given, "by": by}
-    return Scenario(f"undo: {name}", path, *rest, request=request, machine=UNDO, **more)
+def scenario(name, path, *rest, item=None, given=None, by="ana", told=(), unconfirmed=(), machine=UNDO, **more):
+    request = {"item": item or {}, "given": given, "by": by, "told": told, "unconfirmed": unconfirmed}
+    return Scenario(f"undo: {name}", path, *rest, request=request, machine=machine, **more)
 
 
 def scenarios():
-    return [*ways(), *refused(), *failing(), *native(), *stopped(), *native_of_stopped()]
+    return [*ways(), *confirming(), *refused(), *failing(), *native(), *stopped(), *native_of_stopped()]
 
 
 def ways():
@@ -209,6 +226,88 @@ def ways():
         SUCCESS,
         item={"state": "NeedsOperator", "error": "RecordChanged", "cause": "elsewhere", "outcome": None, "moved": True},
         held="own",
+        calls=once,
+    )
+
+
+def confirming():
+    """The names are followed to the source. Whatever is seen there, no record moves again, and no fence is touched."""
+    once = {call: 1 for call in STEPS} | {"UndoFenceRestored": 0}
+    unconfirmed = [*up_to("IsSourceConfirmed", SUCCESS), *UNCONFIRMED, *SUCCESS[SUCCESS.index("UndoFinish") :]]
+    unseen = up_to("ConfirmSource", unconfirmed) + unconfirmed[unconfirmed.index("NoteUnconfirmed") :]
+    confirm = {"confirmed": True, "inSyncAt": "2026-11-23T10:44:02Z", "waitSeconds": 0, "unseen": [], "records": [{"name": "db.example.com", "server": "s", "matches": True}]}
+    not_yet = confirm | {"confirmed": False, "waitSeconds": 5, "records": []}
+    elsewhere = not_yet | {"elsewhere": ["db.example.com leads to 10.0.0.9, which is of the restored one"]}
+    dark = not_yet | {"unseen": ["db.example.com: connection refused"]}
+    pending = {"done": False, "status": "the change C2 is pending", "seconds": 50}
+    again = [*SUCCESS[: SUCCESS.index("UndoFinish")], "WaitForOldTtl", *CONFIRM, *SUCCESS[SUCCESS.index("UndoFinish") :]]
+    for name, answer in [
+        ("the old TTL is waited for", not_yet),
+        ("a name server that still serves the restored cluster is waited for", elsewhere),
+        ("a server that restarts is waited for", dark),
+    ]:
+        yield scenario(name, again, script={"ConfirmSource": [{"answer": answer}]}, calls=once | {"ConfirmSource": 2})
+    yield scenario(
+        "Route 53 is not in sync at once",
+        [*up_to("IsInSync", SUCCESS), *IN_SYNC, *SUCCESS[SUCCESS.index("ConfirmSource") :]],
+        script={"AwaitInSync": [{"answer": pending}]},
+        calls=once | {"AwaitInSync": 2, "ConfirmSource": 1},
+    )
+    yield scenario(
+        "its fence is unseen: that is told",
+        SUCCESS,
+        told=["whether cluster-of-undo--its-fence-is-unseen--that-is-told-rewind is still fenced could not be seen: no login"],
+        script={"ConfirmSource": [{"answer": confirm | {"restoredUnseen": "no login"}}]},
+        calls=once,
+    )
+    for name, answer, said in [
+        ("a name leads to the restored cluster for too long", elsewhere, ["clients may not reach it by them: db.example.com leads to 10.0.0.9, which is of the restored one; next step"]),
+        ("a server behind a name cannot be seen for too long", dark, ["clients may not reach it by them: db.example.com: connection refused; next step"]),
+        ("the names are not confirmed for too long", not_yet, ["it is not known whether the DNS names lead to cluster-of-undo--"]),
+    ]:  # fmt: skip
+        yield scenario(
+            f"{name}: people are told, and nothing moves",
+            unconfirmed,
+            unconfirmed=[*said, "[VerificationFailed in ConfirmSource]"],
+            script={"ConfirmSource": [{"answer": answer, "always": True}]},
+            calls=once | {"ConfirmSource": 1},
+            machine=UNDO_WITHOUT_TIMEOUTS,
+        )
+    yield scenario(
+        "Route 53 is not in sync for too long: the names are followed all the same, and people are told",
+        unconfirmed,
+        unconfirmed=["not all servers of Route 53 had the records of cluster-of-undo--", "the change C2 is pending", "which is fenced"],
+        script={"AwaitInSync": [{"answer": pending, "always": True}]},
+        calls=once | {"AwaitInSync": 1, "ConfirmSource": 1},
+        machine=UNDO_WITHOUT_TIMEOUTS,
+    )
+    yield scenario(
+        "Route 53 does not answer: the names are followed all the same, and people are told",
+        [state for state in unconfirmed if state != "IsInSync"],
+        unconfirmed=["it is so [RewindFailed in AwaitInSync]"],
+        script={"AwaitInSync": always("RewindFailed")},
+        calls=once | {"ConfirmSource": 1},
+    )
+    yield scenario(
+        "the fence of the restored cluster does not hold: people are told, and nothing moves",
+        unconfirmed,
+        unconfirmed=["the fence of the restored one does not hold: app is there [VerificationFailed in ConfirmSource]"],
+        script={"ConfirmSource": [{"answer": confirm | {"restoredOpen": "the fence of the restored one does not hold: app is there"}}]},
+        calls=once,
+    )
+    for error in ["RewindFailed", "Bug"]:
+        yield scenario(
+            f"ConfirmSource fails with {error}: people are told, and nothing moves",
+            unseen,
+            unconfirmed=[f"it is so [{error} in ConfirmSource]"],
+            script={"ConfirmSource": always(error)},
+            calls=once | {"ConfirmSource": 1},
+        )
+    yield scenario(
+        "AnnounceUnconfirmed throws: it is undone all the same, and told",
+        unseen,
+        script={"ConfirmSource": always("RewindFailed")},
+        mocked={"AnnounceUnconfirmed": "EventBridge.EventBridgeException"},
         calls=once,
     )
 

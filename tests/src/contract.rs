@@ -42,16 +42,17 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 24] = [
+const OTHER_NAMES: [(&str, &str); 25] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
     ("AwaitInSync", "AwaitRewind"),
-    ("VerifyForward", "Verify"),      // expects something else
-    ("FenceRestored", "FenceSource"), // the same fence around the other writer
-    ("InspectFence", "FenceSource"),  // the same fence again, right before what relies on it
-    ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
+    ("ConfirmSource", "ConfirmCutover"), // in the direction of an undo
+    ("VerifyForward", "Verify"),         // expects something else
+    ("FenceRestored", "FenceSource"),    // the same fence around the other writer
+    ("InspectFence", "FenceSource"),     // the same fence again, right before what relies on it
+    ("LiftFence", "FenceSource"),        // its undo, which in place is a step of a recovery that works
     ("UndoFenceRestored", "FenceSource"),
     ("HoldScheduler", "HoldJobs"),        // before there is an instance to log in to
     ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works

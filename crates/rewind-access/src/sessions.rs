@@ -53,11 +53,12 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         &self,
         recovery_id: &str,
         (cluster, plan): (&Cluster, &Plan),
+        moment: Timestamp,
         clock: &impl Clock,
     ) -> Result<Vec<OtherSession>, StepError> {
         let database = defaults(cluster.engine).maintenance_database;
         let read = async || {
-            let (_, session) = self.log_in(recovery_id, cluster, plan, clock.now(), database).await?;
+            let (_, session) = self.log_in(recovery_id, cluster, plan, moment, database).await?;
             let others = other_sessions(&session).await;
             session.close().await;
             others

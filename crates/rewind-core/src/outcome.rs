@@ -283,6 +283,12 @@ pub struct Undone {
     /// A sentence for each change that was made.
     #[serde(default)]
     pub undone: Vec<String>,
+    /// The time at which every name was seen to lead to the source; none where that was not seen, or no record was moved back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// The reason why it is not known that clients are on the source and none on the restored cluster; none where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<String>,
     /// The time at which each state ended.
     #[serde(default)]
     pub timings: BTreeMap<String, Timestamp>,
@@ -325,6 +331,7 @@ mod tests {
         let undone = json!({
             "outcome": "Undone", "recoveryId": "r-1", "undoId": "r-1-undo", "by": "ann", "cluster": "orders",
             "newCluster": "orders-r", "dns": [], "undone": ["a was moved"],
+            "confirmedAt": "2026-11-23T10:52:00Z", "unconfirmed": "the fence of orders-r does not hold",
             "timings": { "SwapDns": "2026-11-23T10:50:00Z" },
         });
         let outcome = Outcome::read(&undone).unwrap();

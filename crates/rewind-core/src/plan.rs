@@ -318,7 +318,7 @@ pub struct Backtrack {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Swap {
-    /// Route 53's id of the change; absent if there was no record to move, or if an earlier attempt moved them.
+    /// Route 53's id of the change; null if there was no record to move, or if an earlier attempt moved them.
     pub change_id: Option<String>,
     /// The zone of the records.
     pub hosted_zone_id: Option<String>,
@@ -326,7 +326,7 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
-    /// A sentence for each record that leads to the restored cluster, and that somebody edited since it was moved.
+    /// A sentence for each record that leads to where it was moved, and that somebody edited since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! The trait of a step: one change, and its undo beside it.
 
-use rewind_core::{Backtrack, StepError};
+use rewind_core::{Backtrack, StepError, Swap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -45,21 +45,30 @@ pub struct Undone {
     /// The backtrack that undoes it, where that is how: it is still to be waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backtrack: Option<Backtrack>,
+    /// The records as they were moved back, or were found at the source: that clients follow them is still to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<Swap>,
 }
 
 impl Undone {
     /// There was nothing to take back.
     pub fn nothing() -> Self {
-        Self { changed: false, what: Vec::new(), backtrack: None }
+        Self { changed: false, what: Vec::new(), backtrack: None, swap: None }
     }
 
     /// These things were undone.
     pub fn of(what: Vec<String>) -> Self {
-        Self { changed: !what.is_empty(), what, backtrack: None }
+        Self { changed: !what.is_empty(), what, backtrack: None, swap: None }
     }
 
     /// A backtrack undoes it.
     pub fn by(backtrack: Backtrack, what: String) -> Self {
-        Self { changed: true, what: vec![what], backtrack: Some(backtrack) }
+        Self { changed: true, what: vec![what], backtrack: Some(backtrack), swap: None }
+    }
+
+    /// Adds the records as they lead to the source.
+    #[must_use]
+    pub fn with_swap(self, swap: Swap) -> Self {
+        Self { swap: Some(swap), ..self }
     }
 }

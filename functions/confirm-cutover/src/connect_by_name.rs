@@ -1,6 +1,6 @@
 //! Connecting to a record's name as a client does, and identifying the server that it leads to.
 
-use super::{ConfirmCutover, Input, ReachedServer};
+use super::{ConfirmCutover, Input, ReachedServer, Side};
 use crate::led::{Led, Servers, led};
 use rewind_access::{target, writer};
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
@@ -11,18 +11,16 @@ use rewind_db::{ConnectError, Credential, Network, Server, ServerIdentity, Targe
 impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     /// Connects to every record's name. A name without a login is a result, not an error: it is reported with the others.
     pub(crate) async fn connect_by_names(&self, input: &Input) -> Result<Vec<ReachedServer>, StepError> {
-        let cluster = self.access.cluster(&input.restored.cluster).await?;
-        // The restored cluster has the passwords of that moment, however often the secret was rotated since.
-        let moment = input.restored.rewound_to;
-        let credentials = self.access.credentials(&cluster, &input.plan, moment).await?;
+        let (meant, other) = input.sides(self.clock.now());
+        let cluster = self.access.cluster(meant.cluster).await?;
+        let credentials = self.access.credentials(&cluster, &input.plan, meant.moment).await?;
         let network = self.access.network.for_recovery(&input.recovery.id);
         let instances = self.access.clusters.instances(&cluster.name).await?;
         let mut reached = Vec::new();
         for record in &input.plan.dns {
-            let endpoint = input.restored.endpoint(record.endpoint);
             // Resolved by the record's name, as clients do, but TLS verifies the endpoint: RDS certificates name no
             // CNAME.
-            let target = target(&cluster, endpoint).by_name(&record.name);
+            let target = target(&cluster, input.host(record)).by_name(&record.name);
             let (server, led) = match identify(&network, &target, &credentials).await {
                 Ok(found) => {
                     let (meant, others) = behind(record.endpoint, &cluster, &instances);
@@ -33,18 +31,18 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
                         _ => identify_all(&network, &cluster, &others, &credentials).await,
                     };
                     let led = match led(record.endpoint, &found, &meant, &others) {
-                        // The restored cluster cannot say that it is none of its own; the source can say that it is its.
-                        Led::Unseen(_) if self.is_of_source(input, &network, &found).await => {
-                            Led::Elsewhere(format!("{found}, which is of {}", input.plan.cluster))
+                        // The cluster that is meant cannot say that it is none of its own; the other can say that it is its.
+                        Led::Unseen(_) if self.is_of(other, input, &network, &found).await => {
+                            Led::Elsewhere(format!("{found}, which is of {}", other.cluster))
                         }
                         led => led,
                     };
                     (found.to_string(), led)
                 }
-                // No certificate of the source names an endpoint of the restored cluster: as the source it may be let in.
-                Err(error) => match self.source_behind(input, &network, &record.name).await {
+                // No certificate of one cluster names an endpoint of the other: by the other's it may be let in.
+                Err(error) => match self.other_behind(other, input, &network, &record.name).await {
                     Some(found) => {
-                        let led = Led::Elsewhere(format!("{found}, which is of {}", input.plan.cluster));
+                        let led = Led::Elsewhere(format!("{found}, which is of {}", other.cluster));
                         (found.to_string(), led)
                     }
                     None => (error.to_string(), Led::Unseen(error.to_string())),
@@ -55,26 +53,32 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         Ok(reached)
     }
 
-    /// The server of the source to which `name` leads; none where it leads to none, or that cannot be seen.
-    async fn source_behind(&self, input: &Input, network: &Network, name: &str) -> Option<ServerIdentity> {
-        let source = self.access.cluster(&input.plan.cluster).await.ok()?;
-        let credentials = self.access.credentials(&source, &input.plan, self.clock.now()).await.ok()?;
-        let by_name = writer(&source).ok()?.by_name(name);
+    /// The server of the `other` cluster to which `name` leads; none where it leads to none, or that cannot be seen.
+    async fn other_behind(
+        &self,
+        other: Side<'_>,
+        input: &Input,
+        network: &Network,
+        name: &str,
+    ) -> Option<ServerIdentity> {
+        let cluster = self.access.cluster(other.cluster).await.ok()?;
+        let credentials = self.access.credentials(&cluster, &input.plan, other.moment).await.ok()?;
+        let by_name = writer(&cluster).ok()?.by_name(name);
         let found = identify(network, &by_name, &credentials).await.ok()?;
-        // Where no certificate is verified, a server of the restored cluster may have answered as well.
-        self.is_of_source(input, network, &found).await.then_some(found)
+        // Where no certificate is verified, a server of the cluster that is meant may have answered as well.
+        self.is_of(other, input, network, &found).await.then_some(found)
     }
 
-    /// True if `found` is a server of the source, as far as that can be seen.
-    async fn is_of_source(&self, input: &Input, network: &Network, found: &ServerIdentity) -> bool {
+    /// True if `found` is a server of the `other` cluster, as far as that can be seen.
+    async fn is_of(&self, other: Side<'_>, input: &Input, network: &Network, found: &ServerIdentity) -> bool {
         let read = async {
-            let source = self.access.cluster(&input.plan.cluster).await?;
-            let credentials = self.access.credentials(&source, &input.plan, self.clock.now()).await?;
-            let instances = self.access.clusters.instances(&source.name).await?;
+            let cluster = self.access.cluster(other.cluster).await?;
+            let credentials = self.access.credentials(&cluster, &input.plan, other.moment).await?;
+            let instances = self.access.clusters.instances(&cluster.name).await?;
             let all: Vec<&Instance> = instances.iter().collect();
-            Ok::<_, StepError>(identify_all(network, &source, &all, &credentials).await)
+            Ok::<_, StepError>(identify_all(network, &cluster, &all, &credentials).await)
         };
-        // A source that does not answer proves nothing.
+        // A cluster that does not answer proves nothing.
         read.await.is_ok_and(|servers| servers.seen.iter().any(|server| server.is_same_server(found)))
     }
 }

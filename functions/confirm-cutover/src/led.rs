@@ -3,7 +3,7 @@
 use rewind_core::Endpoint;
 use rewind_db::ServerIdentity;
 
-/// The restored cluster's instances that were asked for who they are.
+/// The instances that were asked for who they are.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     /// Those that answered.
@@ -15,7 +15,7 @@ pub(crate) struct Servers {
 /// The server to which a name leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Led {
-    /// To a server of the restored cluster that the record may lead to.
+    /// To a server of the cluster that is meant, which the record may lead to.
     There,
     /// To another server: a fact.
     Elsewhere(String),
@@ -23,7 +23,7 @@ pub(crate) enum Led {
     Unseen(String),
 }
 
-/// Decides where a name leads by the server that answered it, and by those of the restored cluster.
+/// Decides where a name leads by the server that answered it, and by those of the cluster that is meant.
 pub(crate) fn led(endpoint: Endpoint, found: &ServerIdentity, meant: &Servers, others: &Servers) -> Led {
     let is_among = |servers: &Servers| servers.seen.iter().any(|server| server.is_same_server(found));
     let role_fits = endpoint == Endpoint::Reader || !found.in_recovery;
@@ -31,7 +31,7 @@ pub(crate) fn led(endpoint: Endpoint, found: &ServerIdentity, meant: &Servers, o
         return Led::There;
     }
     if is_among(meant) || is_among(others) {
-        // It is the restored cluster's, which is no reason to leave it: a name for readers may lead to the writer while
+        // It is of the cluster that is meant, which is no reason to leave it: a name for readers may lead to the writer while
         // they restart, and a failover gives a writer's name to another instance.
         return match endpoint {
             Endpoint::Reader => Led::There,
@@ -43,5 +43,5 @@ pub(crate) fn led(endpoint: Endpoint, found: &ServerIdentity, meant: &Servers, o
         return Led::Elsewhere(found.to_string());
     }
     // What did not answer by its own name may be what answered by the record's.
-    Led::Unseen(format!("{found} answers, and of the restored cluster did not answer: {}", unseen.join(", ")))
+    Led::Unseen(format!("{found} answers, and may be an instance that did not by its own name: {}", unseen.join(", ")))
 }

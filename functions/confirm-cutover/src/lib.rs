@@ -1,19 +1,20 @@
-//! Confirms that clients reach the restored cluster by name: has the state machine wait for the old TTL, then resolves and
-//! connects as a client would. A name that leads elsewhere is an error; a server that cannot be seen is told, and no error. Then it
-//! inspects the fence of the source. It changes nothing, and never asks Route 53: its subnets may have no way there.
+//! Confirms that clients reach by name the cluster to which the records were moved, the restored one or the source again: has the state
+//! machine wait for the old TTL, then resolves and connects as a client would. After the cutover a name that leads elsewhere is an
+//! error; a server that cannot be seen is told, and no error. After an undo either is told. Then it inspects the fence of the other
+//! cluster. It changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod connect_by_name;
+mod fence;
 mod led;
-mod source_fence;
 
-pub use source_fence::SourceFence;
+pub use fence::FenceFinding;
 
 use jiff::{SignedDuration, Timestamp};
 use led::Led;
 use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap, timeouts};
+use rewind_core::{Clock, ErrorName, Plan, PlannedRecord, Polling, Recovery, Restored, StepError, Swap, timeouts};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,8 @@ pub const ACTIONS: &[&str] = &[
 /// The time that Route 53's servers get for a change where nobody could ask whether they have it: usually they take less.
 const ASSUMED_PROPAGATION: SignedDuration = SignedDuration::from_secs(60);
 
-/// The seconds after which a server that cannot be seen is asked for again: one that restarts takes as long as that.
+/// The seconds after which a server that cannot be seen is asked for again, and after an undo a name that leads elsewhere: one that
+/// restarts takes as long as that.
 const ASK_AGAIN: i64 = 10;
 
 /// The step.
@@ -59,13 +61,57 @@ pub struct Input {
     pub swap: Swap,
     /// When all of Route 53's servers had the change; none where that could not be asked.
     pub in_sync_at: Option<Timestamp>,
+    /// The cluster to which the records were moved.
+    #[serde(default)]
+    pub toward: Toward,
+}
+
+/// The cluster to which the records were moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Toward {
+    /// The restored cluster, by a recovery.
+    #[default]
+    Restored,
+    /// The source, by an undo.
+    Source,
+}
+
+/// One of the two clusters, as the step logs in to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The moment whose passwords are valid there.
+    pub moment: Timestamp,
+}
+
+impl Input {
+    /// Returns the cluster that the names are to lead to, and the other one, which is fenced.
+    fn sides(&self, now: Timestamp) -> (Side<'_>, Side<'_>) {
+        let source = Side { cluster: &self.plan.cluster, moment: now };
+        // It has the passwords of that moment, however often the secret was rotated since.
+        let restored = Side { cluster: &self.restored.cluster, moment: self.restored.rewound_to };
+        match self.toward {
+            Toward::Restored => (restored, source),
+            Toward::Source => (source, restored),
+        }
+    }
+
+    /// Returns the host that a record points at, as the certificate of its server names it.
+    fn host<'a>(&'a self, record: &'a PlannedRecord) -> &'a str {
+        match self.toward {
+            Toward::Restored => self.restored.endpoint(record.endpoint),
+            Toward::Source => record.from.trim_end_matches('.'),
+        }
+    }
 }
 
 /// The result of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// True if every name leads to the restored cluster.
+    /// True if every name leads to the cluster that is meant.
     pub confirmed: bool,
     /// When all of Route 53's servers had the change, or are taken to have had it.
     pub in_sync_at: Option<Timestamp>,
@@ -75,10 +121,19 @@ pub struct Output {
     pub records: Vec<ReachedServer>,
     /// A sentence for each name behind which nothing could be seen.
     pub unseen: Vec<String>,
+    /// A sentence for each name that leads elsewhere after an undo; after the cutover that is an error.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<String>,
     /// The way past the fence of the source, or who is behind it; none while it holds.
     pub source_open: Option<String>,
     /// The reason why the fence of the source could not be seen; none if it was.
     pub source_unseen: Option<String>,
+    /// After an undo the way past the fence of the restored cluster, or who is behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_open: Option<String>,
+    /// After an undo the reason why that fence could not be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_unseen: Option<String>,
 }
 
 /// The server that a name led to.
@@ -88,7 +143,7 @@ pub struct ReachedServer {
     pub name: String,
     /// The identity of the server, or the reason why there was no login.
     pub server: String,
-    /// True if it is one of the restored cluster's.
+    /// True if it is one of the cluster's that is meant.
     pub matches: bool,
     #[serde(skip)]
     pub(crate) led: Led,
@@ -121,11 +176,15 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
         let matches = |records: &Vec<ReachedServer>| records.iter().all(|record| record.matches);
         let records =
             self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.connect_by_names(&input), matches).await?;
-        let output = judge(records, in_sync_at)?;
-        Ok(match self.inspect_source(&input.recovery, &input.plan).await {
-            SourceFence::Closed => output,
-            SourceFence::Open(why) => Output { source_open: Some(why), ..output },
-            SourceFence::Unseen(why) => Output { source_unseen: Some(why), ..output },
+        let output = judge(records, in_sync_at, input.toward)?;
+        let (meant, fenced) = input.sides(self.clock.now());
+        let finding = self.inspect_fence(&input.recovery, &input.plan, fenced, meant).await;
+        Ok(match (finding, input.toward) {
+            (FenceFinding::Closed, _) => output,
+            (FenceFinding::Open(why), Toward::Restored) => Output { source_open: Some(why), ..output },
+            (FenceFinding::Unseen(why), Toward::Restored) => Output { source_unseen: Some(why), ..output },
+            (FenceFinding::Open(why), Toward::Source) => Output { restored_open: Some(why), ..output },
+            (FenceFinding::Unseen(why), Toward::Source) => Output { restored_unseen: Some(why), ..output },
         })
     }
 }
@@ -135,17 +194,18 @@ fn after(at: Timestamp, wait: SignedDuration) -> Result<Timestamp, StepError> {
 }
 
 /// Decides by where the names lead.
-fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp) -> Result<Output, StepError> {
-    let wrong: Vec<String> = records
+fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp, toward: Toward) -> Result<Output, StepError> {
+    let elsewhere: Vec<String> = records
         .iter()
         .filter_map(|record| match &record.led {
             Led::Elsewhere(server) => Some(format!("{} leads to {server}", record.name)),
             _ => None,
         })
         .collect();
-    // One fact outweighs whatever else could not be seen: those clients are not on the restored cluster.
-    if !wrong.is_empty() {
-        return Err(wrong_server(&wrong));
+    // One fact outweighs whatever else could not be seen: those clients are not on the restored cluster. After an undo nobody moves
+    // records for it again: a resolver may serve an old value for longer than it should, and is waited for.
+    if toward == Toward::Restored && !elsewhere.is_empty() {
+        return Err(wrong_server(&elsewhere));
     }
     let unseen: Vec<String> = records
         .iter()
@@ -154,9 +214,10 @@ fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp) -> Result<Output, S
             _ => None,
         })
         .collect();
-    let confirmed = unseen.is_empty();
+    let confirmed = unseen.is_empty() && elsewhere.is_empty();
     let wait_seconds = if confirmed { 0 } else { ASK_AGAIN };
-    Ok(Output { confirmed, in_sync_at: Some(in_sync_at), wait_seconds, records, unseen, ..Output::default() })
+    let in_sync_at = Some(in_sync_at);
+    Ok(Output { confirmed, in_sync_at, wait_seconds, records, unseen, elsewhere, ..Output::default() })
 }
 
 fn wrong_server(wrong: &[String]) -> StepError {

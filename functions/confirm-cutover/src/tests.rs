@@ -44,6 +44,7 @@ fn input(swapped_at: &str, in_sync_at: Option<&str>) -> Input {
             edited: Vec::new(),
         },
         in_sync_at: in_sync_at.map(time),
+        toward: Toward::Restored,
     }
 }
 
@@ -90,19 +91,43 @@ fn only_a_name_that_leads_elsewhere_is_an_error_and_what_cannot_be_seen_is_told(
     let unseen = reached("dark", Led::Unseen("connection refused".to_owned()));
     let wrong = reached("bad", Led::Elsewhere("the old one".to_owned()));
     let at = time(STARTED);
-    let output = judge(vec![there.clone()], at).unwrap();
+    let output = judge(vec![there.clone()], at, Toward::Restored).unwrap();
     assert_eq!((output.confirmed, output.wait_seconds, output.unseen.len()), (true, 0, 0));
-    let output = judge(vec![there.clone(), unseen.clone()], at).unwrap();
+    let output = judge(vec![there.clone(), unseen.clone()], at, Toward::Restored).unwrap();
     assert_eq!((output.confirmed, output.unseen), (false, vec!["dark: connection refused".to_owned()]));
     // Asked for again soon, and not after no time at all.
     assert!(output.wait_seconds > 0);
-    let error = judge(vec![there, unseen, wrong], at).unwrap_err();
+    let error = judge(vec![there, unseen, wrong], at, Toward::Restored).unwrap_err();
     assert_eq!(error.name, ErrorName::RecordChanged);
     let error = error.to_string();
     assert!(
         error.contains("bad leads to the old one") && !error.contains("good") && !error.contains("dark"),
         "{error}"
     );
+}
+
+#[test]
+fn after_an_undo_a_name_that_leads_elsewhere_is_told_and_asked_for_again() {
+    let there = reached("good", Led::There);
+    let wrong = reached("bad", Led::Elsewhere("the restored one".to_owned()));
+    let output = judge(vec![there.clone(), wrong], time(STARTED), Toward::Source).unwrap();
+    assert_eq!((output.confirmed, output.elsewhere), (false, vec!["bad leads to the restored one".to_owned()]));
+    assert!(output.wait_seconds > 0);
+    assert!(judge(vec![there], time(STARTED), Toward::Source).unwrap().confirmed);
+}
+
+#[tokio::test]
+async fn after_an_undo_the_source_is_asked_for_and_by_the_hosts_that_its_records_had() {
+    let mut input = input("2026-11-23T10:33:00Z", None);
+    input.toward = Toward::Source;
+    input.plan.dns[0].from = "Orders.cluster-x.example.com.".to_owned();
+    assert_eq!(input.host(&input.plan.dns[0]), "Orders.cluster-x.example.com");
+    let (meant, fenced) = input.sides(time(STARTED));
+    assert_eq!((meant.cluster, meant.moment), ("orders", time(STARTED)));
+    assert_eq!((fenced.cluster, fenced.moment), (input.restored.cluster.as_str(), input.restored.rewound_to));
+    // The fake RDS has the source, and nobody has its login.
+    let error = step().run(input).await.unwrap_err();
+    assert!(error.to_string().contains("nobody was to log in"), "{error}");
 }
 
 fn server(address: &str, in_recovery: bool) -> ServerIdentity {

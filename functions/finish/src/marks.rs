@@ -56,7 +56,7 @@ where
         let kept = self.keep_undone(id, plan).await?;
         let changed = !what.is_empty() || kept.as_ref().is_some_and(|(_, tagged)| *tagged);
         what.extend(kept.map(|(kept, _)| kept));
-        Ok(Undone { changed, what, backtrack: None })
+        Ok(Undone { changed, ..Undone::of(what) })
     }
 
     /// Keeps the restored cluster of a recovery that is undone for `keepSource` from now on; returns a sentence about it, and whether it

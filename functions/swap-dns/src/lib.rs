@@ -83,7 +83,7 @@ pub struct FoundRecords {
     pub records: FoundState,
     /// A sentence for people.
     pub what: String,
-    /// The records as they were moved; none unless all of them were.
+    /// The records as they were moved, or as they were moved back where all are at the source; none in between.
     pub swap: Option<Swap>,
 }
 
@@ -124,12 +124,15 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> Step for
         let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
         let moved = forward(&input);
         refuse_other_restored(&input.plan, &moved)?;
-        let planned: Vec<Move> =
-            moved.into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
+        let planned = backward(moved);
         let back = self.as_stored(zone, &planned).await?;
         let outcome = self.settle(zone, &back, &comment, Owner::Source(&input)).await?;
+        // Resolvers may remember the restored cluster by either TTL, so the longer one is waited for.
+        let remembered =
+            back.iter().zip(&planned).map(|(m, planned)| Move { ttl: m.ttl.max(planned.ttl), ..m.clone() });
+        let swap = self.swap(&input.plan, remembered.collect(), outcome.change_id, outcome.edited);
         if !outcome.moved {
-            return Ok(Undone::nothing());
+            return Ok(Undone::nothing().with_swap(swap));
         }
         let told = |(m, planned): (&Move, &Move)| match m.ttl == planned.ttl {
             true => format!("{} points at {} again", m.name, m.to),
@@ -137,7 +140,7 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> Step for
                 format!("{} points at {} again, with the TTL {} that it was given meanwhile", m.name, m.to, m.ttl)
             }
         };
-        Ok(Undone::of(back.iter().zip(&planned).map(told).collect()))
+        Ok(Undone::of(back.iter().zip(&planned).map(told).collect()).with_swap(swap))
     }
 }
 
@@ -216,8 +219,11 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> SwapDns<
             Some(zone) => self.record_states(zone, &moves).await?,
         };
         if found.all(Leads::Back) {
-            let what = format!("all records point at {}, as planned", input.plan.cluster);
-            return Ok(FoundRecords { records: FoundState::Planned, what, swap: None });
+            return Ok(FoundRecords {
+                records: FoundState::Planned,
+                what: format!("all records point at {}, as planned", input.plan.cluster),
+                swap: Some(self.swap(&input.plan, backward(moves), None, found.edited)),
+            });
         }
         if found.all(Leads::There) {
             return Ok(FoundRecords {
@@ -240,6 +246,8 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> SwapDns<
             let sets = self.zones.record_sets(zone, &change.name).await?;
             let (ttl, from) = match simple_cname(&sets) {
                 Some((ttl, value)) if same_host(value, &change.from) => (ttl, value.to_owned()),
+                // Moved by an attempt before: resolvers may remember it for as long.
+                Some((ttl, value)) if same_host(value, &change.to) => (ttl, change.from.clone()),
                 _ => (change.ttl, change.from.clone()),
             };
             stored.push(Move { ttl, from, ..change.clone() });
@@ -414,6 +422,11 @@ fn forward(input: &Input) -> Vec<Move> {
         .iter()
         .map(|record| Move { name: record.name.clone(), ttl: record.ttl, from: record.from.clone(), to: to(record) })
         .collect()
+}
+
+/// The same moves the other way.
+fn backward(moves: Vec<Move>) -> Vec<Move> {
+    moves.into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect()
 }
 
 /// Refuses to move records away from a cluster that the plan does not name. Nobody signed `restored`, and a recovery may have

@@ -201,7 +201,7 @@ async fn what_people_have_to_approve_is_moved_with_their_approval_of_that_plan_a
         assert_eq!(zone.values(), at_old(), "{name}");
         // It changes nothing to read, and an undo is another decision.
         approved().run(Input { read_only: true, ..input.clone() }).await.unwrap();
-        assert_eq!(approved().undo(input).await, Ok(Undone::nothing()), "{name}");
+        assert!(!approved().undo(input).await.unwrap().changed, "{name}");
     }
     approved().run(input.clone()).await.unwrap();
     assert_eq!(zone.values(), at_new());
@@ -359,10 +359,21 @@ async fn another_ttl_counts_as_a_change() {
 #[tokio::test]
 async fn undo_moves_back_what_was_moved_and_nothing_else() {
     let zone = Zone::new(Lose::Nothing);
-    assert_eq!(step(&zone).undo(input()).await.unwrap(), Undone::nothing());
+    assert!(!step(&zone).undo(input()).await.unwrap().changed);
     step(&zone).run(input()).await.unwrap();
-    assert!(step(&zone).undo(input()).await.unwrap().changed);
+    let undone = step(&zone).undo(input()).await.unwrap();
+    assert!(undone.changed);
     assert_eq!(zone.values(), at_old());
+    // By its change Route 53 is asked whether all of its servers have it, and by the records each name is followed.
+    let swap = undone.swap.unwrap();
+    assert!(swap.change_id.is_some());
+    let led: Vec<(&str, &str)> = swap.records.iter().map(|moved| (moved.from.as_str(), moved.to.as_str())).collect();
+    let (old, new) = (at_old(), at_new());
+    assert_eq!(led, [(new[0].as_str(), old[0].as_str()), (new[1].as_str(), old[1].as_str())]);
+    // The second time nobody knows the change, and the names are followed all the same.
+    let again = step(&zone).undo(input()).await.unwrap();
+    assert!(!again.changed);
+    assert_eq!(again.swap, Some(Swap { change_id: None, ..swap }));
     // Somebody moved the record on after the recovery. Moving it back would take the clients from where people put
     // them.
     zone.set("db.example.com", "elsewhere.example.com");
@@ -403,7 +414,11 @@ async fn without_records_there_is_nothing_to_move() {
 #[tokio::test]
 async fn the_zone_shows_what_an_attempt_whose_answer_was_lost_has_moved() {
     let zone = Zone::new(Lose::Nothing);
-    assert_eq!(read(&zone).await.records, FoundState::Planned);
+    let planned = read(&zone).await;
+    assert_eq!(planned.records, FoundState::Planned);
+    // As they are moved back: an undo whose answer was lost goes on with it.
+    let back = planned.swap.unwrap();
+    assert_eq!(back.records.iter().map(|moved| moved.to.clone()).collect::<Vec<_>>(), at_old());
     let moved = swap(&zone, input()).await;
     let found = read(&zone).await;
     assert_eq!(found.records, FoundState::Moved);
@@ -474,7 +489,12 @@ async fn the_undo_moves_an_edited_record_back_and_keeps_what_was_edited() {
     assert!(undone.what[0].ends_with("again, with the TTL 300 that it was given meanwhile"), "{:?}", undone.what);
     assert_eq!(zone.values(), at_old());
     assert_eq!(zone.sets.lock().unwrap()[0].ttl, Some(300));
-    assert_eq!(step(&zone).undo(input()).await.unwrap(), Undone::nothing());
+    let again = step(&zone).undo(input()).await.unwrap();
+    assert!(!again.changed);
+    // Resolvers may remember the restored cluster for that long, and so may those that have the TTL of the plan.
+    for swap in [undone.swap.unwrap(), again.swap.unwrap()] {
+        assert_eq!(swap.records[0].ttl, 300);
+    }
 }
 
 #[test]

@@ -9,14 +9,14 @@ use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set,
 use crate::timeouts;
 use rewind_core::ErrorName;
 
-/// Hours in which every name has to lead to the restored cluster, beside the TTL of the old records.
-const CONFIRMED: u64 = 1;
+/// Hours in which every name has to lead to where the records were moved, beside the TTL of the old records.
+pub(crate) const CONFIRMED: u64 = 1;
 
 /// Seconds after which no server of Route 53 gives an answer from before a change.
 const PROPAGATION: u64 = 60;
 
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
-const UNSEEN: u64 = 120;
+pub(crate) const UNSEEN: u64 = 120;
 
 /// The fence of the source does not hold: a condition after ConfirmCutover.
 const SOURCE_IS_OPEN: &str = "$type($cutover.sourceOpen) = 'string'";

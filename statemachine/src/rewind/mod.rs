@@ -23,6 +23,7 @@ use crate::machine::Machine;
 use crate::state::State;
 
 pub(crate) use approval::CONFIRMABLE;
+pub(crate) use cutover::{CONFIRMED, UNSEEN};
 
 /// The machine of a recovery.
 pub(crate) fn machine() -> Machine {

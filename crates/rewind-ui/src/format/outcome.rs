@@ -24,7 +24,7 @@ pub fn outcome(outcome: &Outcome) -> Document {
             document.heading(format!("Undone: {} has its traffic", undone.cluster));
         }
         Outcome::Undone(undone) => {
-            document.heading(format!("Undone: traffic is back on {}", undone.cluster));
+            document.heading(undone_result(undone));
         }
     }
     document.extend(outcome_fields(outcome));
@@ -52,6 +52,20 @@ fn result(recovered: &Recovered) -> String {
                 "{name} {records} to {restored}, which has the data of {cluster} as it was at {rewound_to}; {fenced}"
             )
         }
+    }
+}
+
+/// Explains which cluster clients are on after an undo, and since when every name was seen to lead there.
+// An output of an earlier version confirmed no name, and does not say so.
+fn undone_result(undone: &Undone) -> String {
+    let cluster = &undone.cluster;
+    match (&undone.unconfirmed, undone.confirmed_at) {
+        // The reason is among what was done.
+        (Some(_), _) => format!("Undone: the records lead to {cluster}; NOT CONFIRMED that all clients are there"),
+        (None, Some(at)) => {
+            format!("Undone: traffic is back on {cluster}; the last name was seen to lead there at {at}")
+        }
+        (None, None) => format!("Undone: traffic is back on {cluster}"),
     }
 }
 

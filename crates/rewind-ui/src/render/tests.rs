@@ -316,6 +316,31 @@ fn the_end_names_the_cluster_with_the_data_and_the_one_that_clients_are_on() {
 }
 
 #[test]
+fn the_end_of_an_undo_names_the_time_at_which_the_last_name_led_to_the_source() {
+    let undone = serde_json::json!({
+        "outcome": "Undone", "recoveryId": "r-1", "cluster": "orders", "newCluster": "orders-r",
+        "dns": [{ "name": "db.example.com", "from": "b", "to": "a", "ttl": 5 }],
+        "undone": ["db.example.com was seen to lead to orders at 2026-11-23T10:52:00Z"],
+    });
+    let text = |more: serde_json::Value| {
+        let mut undone = undone.clone();
+        undone.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        plain(&format::outcome(&Outcome::read(&undone).unwrap()))
+    };
+    let at = serde_json::json!("2026-11-23T10:52:00Z");
+    let confirmed = text(serde_json::json!({ "confirmedAt": at, "unconfirmed": null }));
+    assert!(
+        confirmed.contains("back on orders; the last name was seen to lead there at 2026-11-23T10:52:00Z"),
+        "{confirmed}"
+    );
+    assert!(confirmed.contains("db.example.com was seen to lead to orders"), "{confirmed}");
+    let open = text(serde_json::json!({ "confirmedAt": at, "unconfirmed": "the fence of orders-r does not hold" }));
+    assert!(open.contains("NOT CONFIRMED") && !open.contains("traffic is back"), "{open}");
+    // Of a version that confirmed no name.
+    assert!(text(serde_json::json!({})).starts_with("Undone: traffic is back on orders\n"), "{confirmed}");
+}
+
+#[test]
 fn the_end_has_checks_rows_and_what_is_to_do_and_how_long_people_took() {
     let text = plain(&format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything()))));
     for part in [

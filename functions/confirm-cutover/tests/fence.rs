@@ -1,11 +1,11 @@
-//! The fence of the source after the cutover, on real MariaDB and PostgreSQL: closed, opened by somebody, got into, and unseen.
+//! The fence of the cluster that clients have left, here the source after the cutover, on real MariaDB and PostgreSQL: closed, opened by somebody, got into, and unseen.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
 
 #[path = "../../../crates/rewind-db/tests/support/mod.rs"]
 mod support;
 
-use confirm_cutover::{ConfirmCutover, SourceFence};
+use confirm_cutover::{ConfirmCutover, FenceFinding, Side};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
@@ -38,7 +38,7 @@ fn fenced(of: Cluster, address: &str, port: u16) -> FakeRds {
 }
 
 /// The finding where these are the groups of the fence.
-async fn inspect(rds: &FakeRds, groups: &[&str]) -> SourceFence {
+async fn inspect(rds: &FakeRds, groups: &[&str]) -> FenceFinding {
     let network = Network::new(Settings::default()).unwrap();
     let step = ConfirmCutover {
         access: Access { clusters: rds.clone(), secrets: Secret, network },
@@ -46,12 +46,17 @@ async fn inspect(rds: &FakeRds, groups: &[&str]) -> SourceFence {
         polling: Polling::default(),
         fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
     };
-    step.inspect_source(&recovery(), &plan()).await
+    let (source, restored) = (side("orders"), side("orders-r"));
+    step.inspect_fence(&recovery(), &plan(), source, restored).await
 }
 
-fn is_open(fence: &SourceFence, part: &str) -> bool {
+fn side(cluster: &str) -> Side<'_> {
+    Side { cluster, moment: Timestamp::UNIX_EPOCH }
+}
+
+fn is_open(fence: &FenceFinding, part: &str) -> bool {
     let begins = "the fence of orders does not hold: ";
-    matches!(fence, SourceFence::Open(why) if why.starts_with(begins) && why.contains(part))
+    matches!(fence, FenceFinding::Open(why) if why.starts_with(begins) && why.contains(part))
 }
 
 #[tokio::test]
@@ -60,7 +65,7 @@ async fn a_source_on_mysql_that_somebody_opened_or_got_into_is_told() {
     let rds = fenced(mysql_source(), &server.address.to_string(), server.port);
     server.sql("", "ALTER USER app@'%' ACCOUNT LOCK");
     for groups in [&["sg-fence"][..], &[]] {
-        assert_eq!(inspect(&rds, groups).await, SourceFence::Closed, "{groups:?}");
+        assert_eq!(inspect(&rds, groups).await, FenceFinding::Closed, "{groups:?}");
     }
     // Somebody else has the master user's password. MySQL cannot lock it.
     let other = network().connect(&server.target(), &master(), "shop").await.unwrap();
@@ -75,7 +80,7 @@ async fn a_source_on_mysql_that_somebody_opened_or_got_into_is_told() {
 
     // Behind the groups an unlocked account is no way in. Without them, and for the Data API, it is one.
     server.sql("", "ALTER USER app@'%' ACCOUNT UNLOCK");
-    assert_eq!(inspect(&rds, &["sg-fence"]).await, SourceFence::Closed);
+    assert_eq!(inspect(&rds, &["sg-fence"]).await, FenceFinding::Closed);
     let fence = inspect(&rds, &[]).await;
     assert!(is_open(&fence, "the account app@% is not locked"), "{fence:?}");
     rds.edit("orders", |cluster| cluster.data_api = true);
@@ -84,7 +89,7 @@ async fn a_source_on_mysql_that_somebody_opened_or_got_into_is_told() {
 
     server.crash();
     let fence = inspect(&rds, &["sg-fence"]).await;
-    assert!(matches!(&fence, SourceFence::Unseen(_)), "{fence:?}");
+    assert!(matches!(&fence, FenceFinding::Unseen(_)), "{fence:?}");
 }
 
 #[tokio::test]
@@ -95,9 +100,9 @@ async fn a_source_on_postgresql_whose_limit_somebody_lifted_is_told() {
     for database in ["shop", "postgres"] {
         server.sql("template1", &format!("ALTER DATABASE {database} CONNECTION LIMIT 0"));
     }
-    assert_eq!(inspect(&rds, &[]).await, SourceFence::Closed);
+    assert_eq!(inspect(&rds, &[]).await, FenceFinding::Closed);
     server.sql("template1", "ALTER DATABASE shop CONNECTION LIMIT -1");
     let fence = inspect(&rds, &[]).await;
     assert!(is_open(&fence, "the database shop takes connections"), "{fence:?}");
-    assert_eq!(inspect(&rds, &["sg-fence"]).await, SourceFence::Closed);
+    assert_eq!(inspect(&rds, &["sg-fence"]).await, FenceFinding::Closed);
 }
