@@ -458,7 +458,7 @@ async fn an_ssl_check_is_answered() {
 async fn a_status_and_a_list_show_how_the_clusters_stand_in_brief() {
     let app = app();
     app.ports.aws.add_running("r-1");
-    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: false, restored: true });
+    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: false, restored: true, source_lifted_at: None });
     for command in ["status r-1", "list"] {
         let text = slack_text(&send_line(&app, "U1", command).await);
         assert!(text.contains("traffic: orders-r; fenced: orders-r"), "{command}: {text}");
