@@ -88,6 +88,7 @@ impl From<ClientError> for Failure {
         match error {
             // A script may repeat the command after an error of AWS; a refusal would be the same again.
             ClientError::Aws(_) => Self::Error(error.to_string()),
+            ClientError::Usage(_) => Self::Usage(error.to_string()),
             ClientError::Refused(_) | ClientError::Unknown(_) => Self::Refused(error.to_string()),
         }
     }

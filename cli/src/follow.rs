@@ -35,7 +35,9 @@ const LATER: SignedDuration = SignedDuration::from_mins(2);
 const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
 /// The time for a look at how the clusters stand after the end.
-const STANDING_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const STANDING_TIMEOUT: Duration = Duration::from_secs(30);
+/// The reason why nothing was seen after that time.
+pub(crate) const TOO_LATE: &str = "AWS did not answer in time";
 
 /// Follows an execution to its end, or until Ctrl-C. After the end of a recovery or an undo it shows how the clusters stand.
 pub(crate) async fn follow(
@@ -46,7 +48,11 @@ pub(crate) async fn follow(
     arn: &str,
 ) -> Result<Completion, Failure> {
     let mut screen = Screen::new(*output, id);
-    screen.asked = asked(client, id).await;
+    // None where it was started a moment ago, and where it cannot be read: following needs no record.
+    if let Ok(recovery) = client.recovery(id).await {
+        screen.asked = recovery.approval.map(|approval| approval.requested_at);
+        screen.plan = recovery.plan;
+    }
     let mut follower = ExecutionFollower::new(arn);
     let mut failing_since: Option<Timestamp> = None;
     loop {
@@ -84,12 +90,6 @@ pub(crate) async fn follow(
     }
 }
 
-/// The time at which people were asked; none where they are not, or that cannot be read.
-// The state of the wait is entered each minute anew, and the history is read from its last events.
-async fn asked(client: &AwsClient, id: &str) -> Option<Timestamp> {
-    client.recovery(id).await.ok()?.approval.map(|approval| approval.requested_at)
-}
-
 /// The time since which an execution is in a state that it entered at `at`, by the oldest event that was read.
 fn since(state: &str, at: Timestamp, asked: Option<Timestamp>) -> Timestamp {
     match asked {
@@ -115,7 +115,7 @@ async fn end(aws: &Aws, client: &AwsClient, screen: &mut Screen, ending: Ending,
             biased;
             _ = tokio::signal::ctrl_c() => unseen("interrupted"),
             seen = within(STANDING_TIMEOUT, standing(aws, client, &recovery)) => {
-                seen.unwrap_or_else(|OutOfTime| unseen("AWS did not answer in time"))
+                seen.unwrap_or_else(|OutOfTime| unseen(TOO_LATE))
             }
         };
         output.more(&format::standing_after(&standing));
@@ -189,7 +189,10 @@ struct Screen {
     began: Timestamp,
     current: Option<CurrentState>,
     /// The time at which people were asked before this began.
+    // The state of the wait is entered each minute anew.
     asked: Option<Timestamp>,
+    /// The plan that the record had when this began.
+    plan: Option<Plan>,
     steps: Option<Steps>,
     /// The columns of the terminal; none in a pipe.
     width: Option<usize>,
@@ -218,6 +221,7 @@ impl Screen {
             began: SystemClock.now(),
             current: None,
             asked: None,
+            plan: None,
             steps: None,
             width,
         }
@@ -259,6 +263,7 @@ impl Screen {
             return;
         }
         self.finished(at);
+        self.plan_of_record(&state);
         let number = self.steps.as_mut().and_then(|steps| steps.enter(&state));
         // From the state's beginning, and not from that of this command, which may be an hour younger.
         let since = since(&state, at, self.asked);
@@ -270,6 +275,26 @@ impl Screen {
             self.line(&printable(&format!("{} waits for a decision: rewind approve {}", self.id, self.id)));
         }
         self.current = Some(CurrentState { name: state, since, number, status: None, error: None });
+    }
+
+    /// Counts the steps by the plan of the record, where a later step is entered and no output has shown the plan: of a long history the
+    /// outputs of the first states are not read.
+    fn plan_of_record(&mut self, state: &str) {
+        let is_later = |plan: &mut Plan| Steps::of(plan).enter(state).is_some_and(|(number, _)| number > 1);
+        if self.steps.is_none()
+            && let Some(plan) = self.plan.take_if(is_later)
+        {
+            self.planned(&plan);
+        }
+    }
+
+    /// Counts the steps by a plan, and shows it.
+    fn planned(&mut self, plan: &Plan) {
+        self.steps = Some(Steps::of(plan));
+        if !plan.dry_run {
+            let text = for_stderr(&format::plan(plan));
+            self.line(text.trim_end());
+        }
     }
 
     /// Shows how long the present state took, and that it is over.
@@ -312,12 +337,9 @@ impl Screen {
         if let Ok(plan) = serde_json::from_value::<Plan>(output.clone())
             && state == "ValidateWindow"
         {
-            let mut steps = Steps::of(&plan);
-            steps.enter(state);
-            self.steps = Some(steps);
-            if !plan.dry_run {
-                let text = for_stderr(&format::plan(&plan));
-                self.line(text.trim_end());
+            self.planned(&plan);
+            if let Some(steps) = &mut self.steps {
+                steps.enter(state);
             }
         }
         if let ("Verify" | "VerifyForward", Ok(report)) = (state, serde_json::from_value::<Report>(output.clone())) {
@@ -421,7 +443,10 @@ fn short(cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
     use rewind_aws::executions::Status;
+    use rewind_aws::fixtures::plan;
 
     fn execution(input: Value) -> Execution {
         Execution {
@@ -451,6 +476,23 @@ mod tests {
         assert_eq!(since(WAIT_FOR_PEOPLE, read, Some(asked)), asked);
         assert_eq!(since(WAIT_FOR_PEOPLE, read, None), read);
         assert_eq!(since("AwaitRewind", read, Some(asked)), read);
+    }
+
+    #[test]
+    fn where_the_plan_is_in_no_event_that_was_read_steps_are_counted_by_the_record() {
+        let options = Cli::parse_from(["rewind", "--json", "list"]).options;
+        let at = "2026-11-23T10:40:00Z".parse().unwrap();
+        let mut screen = Screen::new(Output::new(&options), "r-1");
+        screen.plan = Some(plan());
+        let mut number_of = |state: &str| {
+            screen.entered(state.to_owned(), at);
+            screen.current.as_ref().and_then(|current| current.number)
+        };
+        // Its own output shows the plan, which is newer than the record's.
+        assert_eq!(number_of("ValidateWindow"), None);
+        let last = Steps::of(&plan()).enter("AwaitRewind").unwrap().1;
+        assert_eq!(number_of("AwaitRewind"), Some((4, last)));
+        assert!(screen.steps.as_ref().is_some_and(Steps::has_moved_nothing));
     }
 
     #[test]

@@ -4,11 +4,9 @@
 mod args;
 mod ask;
 mod commands;
-mod complete;
 mod connect;
 mod exit;
 mod follow;
-mod moment;
 mod output;
 mod request_file;
 

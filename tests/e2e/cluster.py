@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import time
 
 from checks import wait_until
@@ -166,6 +167,11 @@ def remove(stack, name):
         if instance["DBInstanceStatus"] != "deleting":
             stack.rds.delete_db_instance(DBInstanceIdentifier=instance["DBInstanceIdentifier"], SkipFinalSnapshot=True)
     stack.rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+
+
+def to_the_second(at):
+    """A moment as people are shown it."""
+    return re.sub(r"\.\d+Z$", "Z", at)
 
 
 def iso(at):

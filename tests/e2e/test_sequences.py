@@ -22,7 +22,7 @@ import dns.exception
 import pytest
 
 from checks import wait_until
-from cluster import TTL, Cluster
+from cluster import TTL, Cluster, to_the_second
 from engines import ENGINES, UTC
 from recovery import Started
 from test_cli import Screen, Terminal
@@ -234,7 +234,7 @@ class Sequence:
             due = ["this recovery has moved no record yet" if is_planning else "this recovery moves no record"]
             if standing["traffic"] != due:
                 yield about("traffic", due)
-        due = [f"{name} ({state}) until {until}" for name, state, until in facts.clusters if until and name in (self.name, new)]
+        due = [f"{name} ({state}) until {to_the_second(until)}" for name, state, until in facts.clusters if until and name in (self.name, new)]
         if standing["kept"] != due:
             yield about("kept", due)
         held = [lease for lease in facts.leases if lease[0] == self.name]

@@ -10,7 +10,7 @@ import pytest
 
 from baseline import Baseline
 from checks import contains, refused, wait_until
-from cluster import Cluster, iso
+from cluster import Cluster, iso, to_the_second
 from engines import MYSQL
 from leak_watch import TOKEN
 from recovery import BLOCKED, CONCLUDE, CONCLUDE_WITHOUT_LEASE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
@@ -33,7 +33,7 @@ def is_kept(run, cause, hours=24, fenced=False):
     left = datetime.datetime.fromisoformat(until.replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)
     # Rounded to a second, so up to half of one later.
     assert 0 < hours * 3600 - left.total_seconds() < 600, f"it is kept until {until}"
-    contains(cause, f"the restored cluster {new} is kept with its instances until {until}", "it is fenced" if fenced else f"rewind resume {run.id}")
+    contains(cause, f"the restored cluster {new} is kept with its instances until {to_the_second(until)}", "it is fenced" if fenced else f"rewind resume {run.id}")
     source = run.stack.describe(run.request["cluster"])
     assert tags["aurora-rewind:recovery"] == run.id, "whose it is"
     assert tags["aurora-rewind:source-resource-id"] == source["DbClusterResourceId"], "the source that it is of"

@@ -8,10 +8,11 @@ use crate::follow::follow;
 use crate::output::Output;
 use crate::request_file::read_request;
 use rewind_aws::Aws;
-use rewind_client::RecoveryName;
+use rewind_client::{RecoveryName, StartedExecution};
 use rewind_clock::SystemClock;
 use rewind_core::{Clock, Ending};
 use rewind_ui::format;
+use serde_json::Value;
 
 /// Makes a plan, and shows it with the command that starts exactly it.
 pub(crate) async fn run(
@@ -22,16 +23,27 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let base = read_request(options.request.as_deref())?;
     let output = &output.of_request(options.request.as_deref());
-    let Asked { request, moment } = Asked::of(aws, &options.args, base, true).await?;
+    let Asked { request, moment } = Asked::of((aws, client), &options.args, base, true).await?;
     output.note(&format::moment(moment.as_deref()));
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.
     let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await;
     let started = started.map_err(in_words_of(options.request.as_deref()))?;
+    planned(aws, client, output, &started, &request).await
+}
+
+/// Follows a dry run to its plan, and shows the command that starts exactly it, for the request that asked for the plan.
+pub(super) async fn planned(
+    aws: &Aws,
+    client: &AwsClient,
+    output: &Output,
+    started: &StartedExecution,
+    request: &Value,
+) -> Result<Completion, Failure> {
     let completion = follow(aws, client, output, &started.id, &started.arn).await?;
     if completion == Completion::Ended(Ending::Planned)
         && let Some(plan) = client.recovery(&started.id).await?.plan
     {
-        output.more(&format::start_of(&request, &plan));
+        output.more(&format::start_of(request, &plan));
     }
     Ok(completion)
 }

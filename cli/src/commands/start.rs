@@ -1,17 +1,15 @@
 //! `rewind start`: starts a recovery, and follows it.
 
 use crate::args::StartOptions;
-use crate::complete::complete;
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use crate::follow::follow;
-use crate::moment::echo;
 use crate::output::Output;
 use crate::request_file::read_request;
 use jiff::tz::TimeZone;
 use rewind_aws::Aws;
 use rewind_aws::route53::Route53;
-use rewind_client::{ClientError, RecoveryName, StartedExecution};
+use rewind_client::{ClientError, RecoveryName, StartedExecution, TypedAt, echoed_moment};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use rewind_ui::{RequestArgs, format, in_flags};
@@ -28,11 +26,16 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Completes what a person left out of the arguments, and merges them into `base`.
-    pub(super) async fn of(aws: &Aws, args: &RequestArgs, base: Value, dry_run: bool) -> Result<Self, Failure> {
-        let (now, local) = (SystemClock.now(), TimeZone::system());
-        let args = complete(&Route53::from_env(aws), args, now, &local).await?;
+    pub(super) async fn of(
+        (aws, client): (&Aws, &AwsClient),
+        args: &RequestArgs,
+        base: Value,
+        dry_run: bool,
+    ) -> Result<Self, Failure> {
+        let (now, here) = (SystemClock.now(), TypedAt::Machine(TimeZone::system()));
+        let args = client.completed_request(&Route53::from_env(aws), args, (now, &here)).await?;
         let request = args.request(base, dry_run).map_err(Failure::Usage)?;
-        let moment = request.get("to").and_then(Value::as_str).and_then(|to| echo(to, now, &local));
+        let moment = request.get("to").and_then(Value::as_str).and_then(|to| echoed_moment(to, to, now, &here));
         Ok(Self { request, moment })
     }
 }
@@ -55,7 +58,7 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let base = read_request(options.request.as_deref())?;
     let output = &output.of_request(options.request.as_deref());
-    let Asked { request, moment } = Asked::of(aws, &options.args.request, base, false).await?;
+    let Asked { request, moment } = Asked::of((aws, client), &options.args.request, base, false).await?;
     output.note(&format::moment(moment.as_deref()));
     // A given name makes a repeated start harmless: Step Functions keeps it taken for 90 days.
     let name =

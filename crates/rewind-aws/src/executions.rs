@@ -86,6 +86,8 @@ pub trait Executions: Send + Sync {
     fn execution(&self, arn: &str) -> impl Future<Output = AwsResult<Option<Execution>>> + Send;
     /// Reads the events after the number `after`, in order; of a long history only the last part.
     fn events(&self, arn: &str, after: i64) -> impl Future<Output = AwsResult<Vec<Event>>> + Send;
+    /// Reads the states that were entered before the event of that number, in order: what [`Executions::events`] leaves out of a long history.
+    fn entered_before(&self, arn: &str, before: i64) -> impl Future<Output = AwsResult<Vec<Event>>> + Send;
     /// Reads the payload with which the state `name` called its function when it was entered for the first time; none if it has not.
     fn payload(&self, arn: &str, name: &str) -> impl Future<Output = AwsResult<Option<Value>>> + Send;
     /// Reads the last output of each state before the state `until` was entered for the first time.
@@ -179,6 +181,20 @@ impl Executions for StepFunctions {
         }
         fresh.reverse();
         fresh.iter().filter_map(|event| translate(event).transpose()).collect()
+    }
+
+    /// IAM: `states:GetExecutionHistory`.
+    async fn entered_before(&self, arn: &str, before: i64) -> AwsResult<Vec<Event>> {
+        // Inputs and outputs are most of a history, and nobody needs those of each round of a wait.
+        let history = self.0.get_execution_history().execution_arn(arn).include_execution_data(false);
+        let mut entered = Vec::new();
+        let is_there = |event: &HistoryEvent| {
+            let earlier = translate(event)?.filter(|event| event.id < before);
+            entered.extend(earlier.filter(|event| matches!(event.what, What::Entered(_))));
+            Ok((event.id >= before).then_some(()))
+        };
+        find_event(history, is_there).await?;
+        Ok(entered)
     }
 
     /// IAM: `states:GetExecutionHistory`.

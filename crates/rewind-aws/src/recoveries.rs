@@ -116,7 +116,11 @@ impl ReadNotes for RecoveryTable {
     /// IAM: `dynamodb:GetItem`.
     async fn fences(&self, id: &str) -> AwsResult<FencesSeen> {
         let item = self.note(format!("fence#{id}")).await?.unwrap_or_default();
-        Ok(FencesSeen { source: item.contains_key("fence"), restored: item.contains_key("fenceRestored") })
+        Ok(FencesSeen {
+            source: item.contains_key("fence"),
+            restored: item.contains_key("fenceRestored"),
+            source_lifted_at: text(&item, "fenceLiftedAt").map(|at| time(&at)).transpose()?,
+        })
     }
 
     /// IAM: `dynamodb:GetItem`.

@@ -3,6 +3,7 @@
 
 use crate::standing::seen;
 use crate::{ClientError, ClientResult, RecoveryClient, StartedExecution};
+use futures_util::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::AwsResult;
 use rewind_aws::executions::{Executions, Status};
@@ -26,6 +27,10 @@ const MARKS: [&str; 3] = [RECOVERY_TAG, FENCED_BY_TAG, SAFETY_CLONE_OF_TAG];
 /// The time by which a removal ends a cluster's time before now.
 // The clock of a laptop may be ahead of AWS's, and the clean-up would find nothing that is due.
 const BEFORE_NOW: SignedDuration = SignedDuration::from_mins(1);
+
+/// The number of clusters that are read together.
+// Everybody in the account shares the quotas of RDS and of Route 53, a recovery that runs too.
+const AT_ONCE: usize = 3;
 
 /// The number of names that are tried for one removal.
 const NAME_ATTEMPTS: usize = 5;
@@ -57,23 +62,33 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             found.extend(clusters.tagged(mark).await?.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
         }
         let mut inventory = Inventory::default();
-        for cluster in found.values() {
-            let instances = match clusters.instances(&cluster.name).await {
-                Ok(instances) => instances,
-                Err(error) => {
-                    inventory.unseen.push(format!("the instances of {}: {error}", cluster.name));
-                    Vec::new()
-                }
-            };
-            let found = found_cluster(cluster, &instances);
-            let usage = self.usage(cluster, &instances, found.recovery_id().unwrap_or_default(), zones, now).await;
-            inventory.clusters.extend(RecoveryCluster::of(&found, &usage, now));
+        let read = stream::iter(found.values()).map(|cluster| self.inspect_cluster(cluster, (clusters, zones), now));
+        let mut read = read.buffered(AT_ONCE);
+        while let Some((cluster, unseen)) = read.next().await {
+            inventory.clusters.extend(cluster);
+            inventory.unseen.extend(unseen);
         }
         match self.final_snapshots(clusters).await {
             Ok(snapshots) => inventory.snapshots = snapshots,
             Err(error) => inventory.unseen.push(format!("the final snapshots: {error}")),
         }
         Ok(inventory)
+    }
+
+    /// Reads one cluster with its instances and who uses it; returns also what could not be seen of the instances.
+    async fn inspect_cluster<C: ReadClusters, Z: Zones>(
+        &self,
+        cluster: &Cluster,
+        (clusters, zones): (&C, &Z),
+        now: Timestamp,
+    ) -> (Option<RecoveryCluster>, Option<String>) {
+        let (instances, unseen) = match clusters.instances(&cluster.name).await {
+            Ok(instances) => (instances, None),
+            Err(error) => (Vec::new(), Some(format!("the instances of {}: {error}", cluster.name))),
+        };
+        let found = found_cluster(cluster, &instances);
+        let usage = self.usage(cluster, &instances, found.recovery_id().unwrap_or_default(), zones, now).await;
+        (RecoveryCluster::of(&found, &usage, now), unseen)
     }
 
     /// Reads who uses a cluster.
@@ -95,7 +110,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
         };
         let fences = match record {
             Some(_) => seen(self.recoveries.fences(id).await),
-            None => Seen::Found(FencesSeen { source: false, restored: false }),
+            None => Seen::Found(FencesSeen { source: false, restored: false, source_lifted_at: None }),
         };
         // A recovery that adopts a restored cluster holds the lease of its source.
         let leased: BTreeSet<&str> =

@@ -6,7 +6,7 @@ use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    Clock, Identity, PendingApproval, Proposal, RecordedDecision, Report, StepError, approve_act, timeouts,
+    Clock, Identity, PendingApproval, Proposal, RecordedDecision, Report, StepError, approve_act, format_time, timeouts,
 };
 use serde_json::json;
 
@@ -176,7 +176,7 @@ fn check_deadline(id: &str, approval: &PendingApproval, now: Timestamp) -> Clien
     Err(ClientError::Refused(format!(
         "the time to decide on {id} ended at {}; nothing was decided, and the recovery ends without moving traffic; next step: \
          rewind status {id}",
-        approval.expires_at
+        format_time(approval.expires_at)
     )))
 }
 

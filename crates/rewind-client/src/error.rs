@@ -8,6 +8,9 @@ pub enum ClientError {
     /// The request was refused: nothing was started or decided.
     #[error("{0}")]
     Refused(String),
+    /// What was typed cannot be understood: nothing was started.
+    #[error("{0}")]
+    Usage(String),
     /// There is no recovery of that id.
     #[error("there is no recovery {0}; nothing was changed; next step: list them, and mind the Region and the account")]
     Unknown(String),

@@ -205,7 +205,15 @@ impl Executions for FakeAws {
 
     async fn events(&self, arn: &str, after: i64) -> AwsResult<Vec<Event>> {
         let state = self.state();
-        Ok(state.events.get(arn).into_iter().flatten().filter(|event| event.id > after).cloned().collect())
+        let fresh: Vec<Event> =
+            state.events.get(arn).into_iter().flatten().filter(|event| event.id > after).cloned().collect();
+        // As of the real one, of a long history the last part.
+        Ok(fresh.get(fresh.len().saturating_sub(500)..).unwrap_or_default().to_vec())
+    }
+
+    async fn entered_before(&self, arn: &str, before: i64) -> AwsResult<Vec<Event>> {
+        let is_earlier = |event: &&Event| event.id < before && matches!(event.what, What::Entered(_));
+        Ok(self.state().events.get(arn).into_iter().flatten().filter(is_earlier).cloned().collect())
     }
 
     async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
@@ -259,7 +267,7 @@ impl Recoveries for FakeAws {
 
 impl ReadNotes for FakeAws {
     async fn fences(&self, id: &str) -> AwsResult<FencesSeen> {
-        let none = FencesSeen { source: false, restored: false };
+        let none = FencesSeen { source: false, restored: false, source_lifted_at: None };
         Ok(self.state().fences.get(id).copied().unwrap_or(none))
     }
 

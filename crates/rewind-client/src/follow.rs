@@ -44,6 +44,9 @@ pub enum ProgressEvent {
     },
 }
 
+/// The number of the event with which a history enters its first state, behind that of its start.
+const FIRST_STATE: i64 = 2;
+
 /// A reader of an execution's history that remembers how far it has read.
 #[derive(Debug, Clone)]
 pub struct ExecutionFollower {
@@ -56,7 +59,7 @@ pub struct ExecutionFollower {
 }
 
 impl ExecutionFollower {
-    /// Starts at the beginning of the history; of a long one, at its last part.
+    /// Starts at the beginning of the history; of a long one only the last part has more than the states that were entered.
     pub fn new(arn: impl Into<String>) -> Self {
         Self { arn: arn.into(), last_event: 0, last_state: None, has_ended: false }
     }
@@ -71,7 +74,14 @@ impl ExecutionFollower {
         client: &RecoveryClient<E, R, F>,
     ) -> ClientResult<Vec<ProgressEvent>> {
         let mut progress = Vec::new();
-        for event in client.executions.events(&self.arn, self.last_event).await? {
+        let mut events = client.executions.events(&self.arn, self.last_event).await?;
+        // Otherwise a wait of hours would seem to have begun with the first of the events that were read.
+        if self.last_event == 0
+            && let Some(first) = events.first().map(|event| event.id).filter(|first| *first > FIRST_STATE)
+        {
+            events.splice(0..0, client.executions.entered_before(&self.arn, first).await?);
+        }
+        for event in events {
             // Kept between the calls: after a poll that failed, nothing is shown twice and nothing is skipped.
             self.last_event = event.id;
             match event.what {

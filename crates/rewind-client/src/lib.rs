@@ -2,6 +2,7 @@
 //! chat alike. It never decides by itself, and never does the work of the state machine.
 
 mod clusters;
+mod complete;
 mod decide;
 mod error;
 #[cfg(any(test, feature = "fakes"))]
@@ -9,6 +10,7 @@ pub mod fake;
 mod follow;
 mod foremost;
 mod listed;
+mod moment;
 mod resume;
 mod standing;
 mod start;
@@ -20,6 +22,7 @@ pub use clusters::{RemovedCluster, removable};
 pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
+pub use moment::{TypedAt, echoed_moment};
 pub use rewind_core::Undoing;
 pub use start::{RecoveryName, StartedExecution};
 

@@ -361,6 +361,31 @@ async fn a_failed_execution_ended_in_its_last_state() {
 }
 
 #[tokio::test]
+async fn whoever_follows_late_is_told_of_every_state_and_of_the_outputs_of_the_last_part() {
+    let aws = FakeAws::default();
+    let arn = aws.add_running("r-1");
+    aws.add_event(&arn, What::Left("ExecutionStarted".into(), Value::Null));
+    for state in ["ValidateWindow", "AwaitRewind"] {
+        aws.add_event(&arn, What::Entered(state.into()));
+        aws.add_event(&arn, What::Left(state.into(), json!({ "of": state })));
+    }
+    for _ in 0..600 {
+        aws.add_event(&arn, What::Entered("RequestApproval".into()));
+    }
+    let mut follow = ExecutionFollower::new(arn.clone());
+    let read = follow.events(&aws.client()).await.unwrap();
+    let entered = |state: &str| {
+        let is_entry = |event: &&ProgressEvent| matches!(event, ProgressEvent::StateEntered { state: found, .. } if found == state);
+        read.iter().filter(is_entry).count()
+    };
+    assert_eq!(["ValidateWindow", "AwaitRewind", "RequestApproval"].map(entered), [1, 1, 600]);
+    assert_eq!(read.len(), 602, "outputs of the first part are not read");
+    // Once: later only what is new is read.
+    aws.add_event(&arn, What::Entered("FenceSource".into()));
+    assert_eq!(follow.events(&aws.client()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_end_that_is_not_described_yet_is_waited_for() {
     let aws = FakeAws::default();
     let arn = aws.add_running("r-1");
@@ -749,7 +774,7 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     aws.end(&arn, Status::Stopped, Value::Null);
     {
         let mut state = aws.state();
-        state.fences.insert("r-1".into(), FencesSeen { source: true, restored: false });
+        state.fences.insert("r-1".into(), FencesSeen { source: true, restored: false, source_lifted_at: None });
         let until = time("2026-11-25T01:50:00Z");
         state.leases.insert("orders".into(), LeaseSeen { holder: "r-1".into(), until });
     }
@@ -780,7 +805,7 @@ async fn the_status_of_an_undo_shows_how_the_recovery_stands_that_it_undoes() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
-    aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: true });
+    aws.state().fences.insert("r-1".into(), FencesSeen { source: true, restored: true, source_lifted_at: None });
     let moved = Zone(Some("orders-r.cluster-x.us-east-1.rds.amazonaws.com"));
     let inspect = async || {
         let undo = aws.client().recovery(&begun.id).await.unwrap();
@@ -857,7 +882,7 @@ async fn of_those_that_are_over_a_list_shows_what_they_themselves_have_left() {
         cluster.tags.push((FENCED_BY_TAG.to_owned(), "r-2".to_owned()));
         cluster.tags.push((KEEP_UNTIL_TAG.to_owned(), "2026-11-30T10:40:00Z".to_owned()));
     });
-    aws.state().fences.insert("r-3".into(), FencesSeen { source: true, restored: false });
+    aws.state().fences.insert("r-3".into(), FencesSeen { source: true, restored: false, source_lifted_at: None });
     let shown = listed(&aws, &rds, &zone).await;
     assert_eq!(has(&shown), [false, true, true]);
     assert!(shown[1].standing.as_ref().unwrap().brief.contains("kept: orders until 2026-11-30T10:40:00Z"));

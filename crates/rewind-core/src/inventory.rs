@@ -12,7 +12,7 @@ use crate::names::KEEP_UNTIL_TAG;
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
 use crate::standing::Seen;
-use crate::time::format_duration;
+use crate::time::{format_duration, format_time};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -178,11 +178,14 @@ fn kept(found: &FoundCluster, by: RemovedBy, now: Timestamp) -> String {
     };
     match until.parse::<Timestamp>() {
         Err(_) => format!("its tag {KEEP_UNTIL_TAG} is \"{until}\", which is no time: nothing deletes it by itself"),
-        Ok(at) if at > now => format!("until {at}, in {}", format_duration(at.duration_since(now))),
+        Ok(at) if at > now => format!("until {}, in {}", format_time(at), format_duration(at.duration_since(now))),
         Ok(at) if by == RemovedBy::CleanUp => {
-            format!("until {at}, which is over: the clean-up looks every hour, and deletes it when nobody uses it")
+            format!(
+                "until {}, which is over: the clean-up looks every hour, and deletes it when nobody uses it",
+                format_time(at)
+            )
         }
-        Ok(at) => format!("until {at}, which is over, and nothing deletes it as it is"),
+        Ok(at) => format!("until {}, which is over, and nothing deletes it as it is", format_time(at)),
     }
 }
 

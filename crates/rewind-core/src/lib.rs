@@ -80,6 +80,6 @@ pub use standing::{
     ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, Listed, RecordSeen, SafeCommand, Seen, Standing, World,
 };
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
-pub use time::{Target, format_duration, parse_duration};
+pub use time::{Target, format_duration, format_moment, format_time, format_time_in, parse_duration};
 pub use window::{Moment, Window};
 pub use window_request::{BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, RequestedWindow, WindowRequest, format_reach};

@@ -4,6 +4,7 @@
 use crate::outcome::{Ending, Recovered};
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
+use crate::time::format_time;
 use serde::{Deserialize, Serialize};
 
 /// The recoveries that an undo is asked for.
@@ -115,7 +116,7 @@ impl RecoveryRecord {
 
     /// Explains why a recovery in place is left to itself once it has begun to fence its source.
     fn why_not_stopped_half_way(&self) -> Option<String> {
-        let at = self.fence_begun_at.filter(|_| self.is_in_place())?;
+        let at = format_time(self.fence_begun_at.filter(|_| self.is_in_place())?);
         if self.state == Ending::NeedsOperator.name() {
             return Some(format!(
                 "at {at} it began to rewind {} in place, and it needs a person now; next step: docs/runbook.md#needsoperator",

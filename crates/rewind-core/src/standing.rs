@@ -1,9 +1,13 @@
 //! How the clusters of a recovery stand, by what was seen of them: who has the traffic, what is fenced and kept, and the commands
 //! that are safe now. It reads nothing: [`World`] holds what somebody else has read, and what could not be seen is never guessed.
 
+mod lasted;
+
 use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
+use crate::time::{format_time, format_time_in};
 use jiff::Timestamp;
+use lasted::Lasted;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -82,6 +86,8 @@ pub struct FencesSeen {
     pub source: bool,
     /// That of the restored cluster may be up.
     pub restored: bool,
+    /// The time at which that of the source was lifted; none where it may be up, or there was none.
+    pub source_lifted_at: Option<Timestamp>,
 }
 
 /// The lease of the source.
@@ -120,13 +126,20 @@ pub struct SafeCommand {
 }
 
 /// How things stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// The traffic, the fences and what is kept, in the few words that a line of a list has room for.
     pub brief: String,
     /// Clients without a database; none where nothing shows any.
     pub outage: Option<String>,
+    /// A sentence that says how long clients were without a database by a recovery that ended without an output, or since when
+    /// that is unknown; none where nothing was fenced, and where the output has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage_lasted: Option<String>,
+    /// The seconds of it; none where they are unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage_seconds: Option<f64>,
     /// The cluster behind each name.
     pub traffic: Vec<String>,
     /// The clusters that are noted as fenced, without those that are gone.
@@ -135,6 +148,8 @@ pub struct Standing {
     pub fences: Vec<String>,
     /// The clusters that are kept, and until when.
     pub kept: Vec<String>,
+    /// The status of each cluster in RDS.
+    pub clusters: Vec<String>,
     /// The holder of the lease.
     pub lease: Option<String>,
     /// The facts that could not be seen.
@@ -146,14 +161,17 @@ pub struct Standing {
 impl Standing {
     /// Derives how things stand from a record and from what was seen.
     pub fn of(recovery: &RecoveryRecord, world: &World) -> Self {
-        let names = Names::of(recovery);
+        let (names, lasted) = (Names::of(recovery), Lasted::of(recovery, world));
         Self {
             brief: brief(&names, world),
             outage: outage(&names, world),
+            outage_lasted: lasted.as_ref().map(|lasted| lasted.to_string()),
+            outage_seconds: lasted.as_ref().and_then(Lasted::seconds),
             traffic: traffic(&names, world),
             fenced: fenced(&names, world).map(|(cluster, _)| cluster.to_owned()).collect(),
             fences: fences(&names, world),
             kept: kept(&names, world),
+            clusters: statuses(&names, world),
             lease: lease(&names, world),
             unseen: unseen(&names, world),
             commands: commands(recovery, &names, world),
@@ -236,7 +254,7 @@ impl<'a> Names<'a> {
 }
 
 /// Fences are only told where their records were read: a cluster is never called open by guessing.
-const NO_FENCE: FencesSeen = FencesSeen { source: false, restored: false };
+const NO_FENCE: FencesSeen = FencesSeen { source: false, restored: false, source_lifted_at: None };
 
 fn outage(names: &Names<'_>, world: &World) -> Option<String> {
     let fences = *world.fences.found()?;
@@ -255,6 +273,14 @@ fn outage(names: &Names<'_>, world: &World) -> Option<String> {
         (true, true) => Some(format!("clients may have no database: {} may be fenced", names.source)),
         (true, false) => None,
     }
+}
+
+fn statuses(names: &Names<'_>, world: &World) -> Vec<String> {
+    let shown = |(seen, name): (&Seen<Option<ClusterSeen>>, &str)| match seen.found()? {
+        Some(cluster) => Some(format!("{name} is {}", cluster.status)),
+        None => Some(format!("there is no {name}")),
+    };
+    clusters(names, world).into_iter().filter_map(shown).collect()
 }
 
 fn traffic(names: &Names<'_>, world: &World) -> Vec<String> {
@@ -295,7 +321,9 @@ fn fences(names: &Names<'_>, world: &World) -> Vec<String> {
 }
 
 fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
-    kept_clusters(names, world).map(|(name, status, until)| format!("{name} ({status}) until {until}")).collect()
+    kept_clusters(names, world)
+        .map(|(name, status, until)| format!("{name} ({status}) until {}", format_time_in(until)))
+        .collect()
 }
 
 /// The name, the status and the end of each cluster that is kept.
@@ -315,7 +343,9 @@ fn brief(names: &Names<'_>, world: &World) -> String {
     parts.extend(world.fences.found().is_none().then(|| "fences: not seen".to_owned()));
     let fenced: Vec<&str> = fenced(names, world).map(|(cluster, _)| cluster).collect();
     parts.extend((!fenced.is_empty()).then(|| format!("fenced: {}", fenced.join(" and "))));
-    parts.extend(kept_clusters(names, world).map(|(name, _, until)| format!("kept: {name} until {until}")));
+    parts.extend(
+        kept_clusters(names, world).map(|(name, _, until)| format!("kept: {name} until {}", format_time_in(until))),
+    );
     let unseen = clusters(names, world).into_iter().filter(|(seen, _)| seen.found().is_none());
     parts.extend(unseen.map(|(_, name)| format!("{name}: not seen")));
     parts.extend(world.runs.found().is_none().then(|| "execution: not seen".to_owned()));
@@ -338,7 +368,7 @@ fn serving(names: &Names<'_>, world: &World) -> String {
 
 fn lease(names: &Names<'_>, world: &World) -> Option<String> {
     let lease = world.lease.found()?.as_ref()?;
-    Some(format!("{} holds {} until {}", lease.holder, names.source, lease.until))
+    Some(format!("{} holds {} until {}", lease.holder, names.source, format_time(lease.until)))
 }
 
 fn unseen(names: &Names<'_>, world: &World) -> Vec<String> {

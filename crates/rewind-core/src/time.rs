@@ -1,7 +1,7 @@
 //! Reads times and durations as people write them, and tells them what would be right where they are wrong.
 
 use jiff::fmt::friendly::SpanParser;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 /// The moment that a request asks for.
@@ -139,6 +139,40 @@ pub fn format_duration(duration: SignedDuration) -> String {
         }
     }
     text
+}
+
+/// Formats a time as people read it, without the parts of its second. JSON keeps them.
+///
+/// ```
+/// let at = "2026-11-23T10:40:26.95353531Z".parse().unwrap();
+/// assert_eq!(rewind_core::format_time(at), "2026-11-23T10:40:26Z");
+/// ```
+pub fn format_time(at: Timestamp) -> String {
+    // Never up: a deadline that is shown must not be later than the one that counts.
+    floor(at, Unit::Second).to_string()
+}
+
+/// Formats the moment that data is rewound to: like [`format_time`], but with its milliseconds where it has some, because they decide
+/// which writes it contains.
+///
+/// ```
+/// let at = |text: &str| rewind_core::format_moment(text.parse().unwrap());
+/// assert_eq!(at("2026-11-23T10:30:00.120456Z"), "2026-11-23T10:30:00.120Z");
+/// assert_eq!(at("2026-11-23T10:30:00.000456Z"), "2026-11-23T10:30:00Z");
+/// ```
+pub fn format_moment(at: Timestamp) -> String {
+    let at = floor(at, Unit::Millisecond);
+    if at.subsec_millisecond() == 0 { at.to_string() } else { format!("{at:.3}") }
+}
+
+/// Formats a time that stands in a text, such as a tag's value, like [`format_time`]; a text that is no time stays as it is.
+pub fn format_time_in(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), format_time)
+}
+
+fn floor(at: Timestamp, unit: Unit) -> Timestamp {
+    // It fails only for increments that do not divide their unit.
+    at.round(TimestampRound::new().smallest(unit).mode(RoundMode::Floor)).unwrap_or(at)
 }
 
 #[cfg(test)]

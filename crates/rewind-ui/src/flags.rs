@@ -1,7 +1,7 @@
 //! The command line for a request, and the words of the command line for the fields of a request: a person who typed `--secret` is not
 //! told about `secretArn`, and one who was shown a plan gets the line that starts exactly it.
 
-use crate::args::RequestArgs;
+use crate::args::{RequestArgs, ResumeArgs};
 use clap::Parser;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -40,9 +40,18 @@ struct Line {
     args: RequestArgs,
 }
 
+#[derive(Debug, Parser)]
+struct ResumeLine {
+    #[command(flatten)]
+    args: ResumeArgs,
+}
+
 /// Formats the command that starts what a plan shows, at the moment that it was settled on.
 pub fn start_command(request: &Value, target: Timestamp) -> String {
     let mut request = request.as_object().cloned().unwrap_or_default();
+    if let Some(id) = request.get("resume").and_then(Value::as_str).map(ToOwned::to_owned) {
+        return resume_command(request, &id);
+    }
     // A minute later "5m ago" is another moment, and the latest one has moved.
     request.insert("to".to_owned(), Value::from(target.to_string()));
     request.insert("dryRun".to_owned(), Value::Bool(false));
@@ -58,6 +67,24 @@ pub fn start_command(request: &Value, target: Timestamp) -> String {
     }
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("rewind start {}", words.join(" "))
+}
+
+/// Formats the command that resumes what a plan shows. Its moment is that of the restored cluster, whenever it is resumed.
+fn resume_command(mut request: Map<String, Value>, id: &str) -> String {
+    request.insert("dryRun".to_owned(), Value::Bool(false));
+    let words: Vec<String> = std::iter::once(id.to_owned()).chain(words(&request)).collect();
+    let parsed = ResumeLine::try_parse_from(std::iter::once("rewind").chain(words.iter().map(String::as_str)));
+    let same =
+        parsed.is_ok_and(|line| line.args.request(Value::Object(Map::new())).is_ok_and(|parsed| parsed == request));
+    if !same {
+        return format!(
+            "echo {} | rewind resume {} --request -",
+            quoted(&Value::Object(request).to_string()),
+            quoted(id)
+        );
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("rewind resume {}", words.join(" "))
 }
 
 /// The words of the command line that ask for a request, as far as there are words for it.
@@ -140,7 +167,6 @@ mod tests {
     fn what_the_options_cannot_express_is_given_whole() {
         for request in [
             json!({ "cluster": "orders", "to": "latest", "inPlace": "forbidden" }),
-            json!({ "cluster": "orders", "to": "latest", "resume": "r-1" }),
             json!({ "cluster": "orders", "checks": [{ "name": "a]b", "database": "d", "sql": "S", "expect": "1" }] }),
         ] {
             let command = command(&request);
@@ -150,6 +176,18 @@ mod tests {
                 "{command}"
             );
         }
+    }
+
+    #[test]
+    fn a_resume_is_started_as_a_resume_with_the_options_that_were_given() {
+        let request = json!({
+            "resume": "r-1", "dryRun": true, "keepSource": "3d", "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }],
+        });
+        assert_eq!(command(&request), "rewind resume r-1 --dns Z1:db.example.com --keep-source 3d");
+        assert_eq!(command(&json!({ "resume": "r-1", "dryRun": true })), "rewind resume r-1");
+        let whole = command(&json!({ "resume": "r-1", "dryRun": true, "newCluster": "orders-2", "compare": false }));
+        let fields = r#"{"compare":false,"dryRun":false,"newCluster":"orders-2","resume":"r-1"}"#;
+        assert_eq!(whole, format!("echo '{fields}' | rewind resume r-1 --request -"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::slack_message::SlackMessage;
 use crate::task::Task;
 use jiff::Timestamp;
 use rewind_aws::executions::{Execution, Executions, Status};
-use rewind_client::{ClientError, RecoveryName, Undoing};
+use rewind_client::{ClientError, RecoveryName, TypedAt, Undoing, echoed_moment};
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Listed, Polling, RecoveryRecord, Standing, timeouts};
 use rewind_ui::chat::ChatCommand;
@@ -23,6 +23,13 @@ use std::time::Duration;
 /// The line below a list where the look at the clusters took too long.
 const LIST_NOT_SEEN: &str =
     "How the clusters stand was not seen: AWS did not answer in time. /rewind status <id> looks at those of one.";
+
+/// A request, completed.
+struct Asked {
+    args: RequestArgs,
+    /// The moment in UTC and as it was typed; none for the latest restorable time.
+    moment: Option<String>,
+}
 
 /// The response to a command within the time that Slack waits.
 pub(crate) enum Response {
@@ -72,18 +79,30 @@ impl<P: Ports> ChatApp<P> {
     }
 
     async fn plan(&self, args: &RequestArgs) -> Result<Response, ClientError> {
+        let began = self.ports.clock().now();
+        let Asked { args, moment } = self.completed(args, began).await?;
         let request = args.request(json!({}), true).map_err(ClientError::Refused)?;
-        self.plan_of(&request).await
+        self.plan_of(&request, moment.as_deref(), began).await
     }
 
-    /// Plans a request, or defers to show the plan where that takes too long.
-    async fn plan_of(&self, request: &Value) -> Result<Response, ClientError> {
+    /// Completes the arguments of a request, as the command line does.
+    async fn completed(&self, args: &RequestArgs, now: Timestamp) -> Result<Asked, ClientError> {
+        let (client, zones) = (self.ports.client(), self.ports.world().1);
+        let typed = args.to.join(" ");
+        let args = client.completed_request(zones, args, (now, &TypedAt::Chat)).await?;
+        let moment = echoed_moment(&args.to.join(" "), &typed, now, &TypedAt::Chat);
+        Ok(Asked { args, moment })
+    }
+
+    /// Plans a request of a command that began then, or defers to show the plan where that takes too long.
+    async fn plan_of(&self, request: &Value, moment: Option<&str>, began: Timestamp) -> Result<Response, ClientError> {
         let name = RecoveryName::Generated(self.ports.clock().now());
         let started = self.ports.client().start(name, request, &()).await?;
-        Ok(match self.ended(&started.id, timeouts::CHAT_PLAN).await? {
-            Some(execution) => plan_message(&started.id, &execution).into(),
+        Ok(match self.ended(&started.id, self.left_of(timeouts::CHAT_PLAN, began)).await? {
+            Some(execution) => plan_message(&started.id, &execution).above(format::moment(moment)).into(),
             None => {
-                let notice = "planning: the plan comes here in a moment …".to_owned();
+                let back = moment.map(|moment| format!(" the way back to {moment}")).unwrap_or_default();
+                let notice = format!("planning{back}: the plan comes here in a moment …");
                 Response::Deferred(Task::Show { id: started.id }, notice)
             }
         })
@@ -102,37 +121,45 @@ impl<P: Ports> ChatApp<P> {
     }
 
     async fn start_command(&self, user: &ChatUser, args: StartArgs) -> Result<Response, ClientError> {
-        let request = args.request.request(json!({}), false).map_err(ClientError::Refused)?;
-        let cluster = args.request.cluster.unwrap_or_default();
-        self.start_or_defer(user, args.name, &cluster, request).await
+        let began = self.ports.clock().now();
+        let Asked { args: asked, moment } = self.completed(&args.request, began).await?;
+        let request = asked.request(json!({}), false).map_err(ClientError::Refused)?;
+        let cluster = asked.cluster.unwrap_or_default();
+        self.start_or_defer((user, began), args.name, &cluster, (request, moment.as_deref())).await
     }
 
     async fn resume(&self, user: &ChatUser, args: ResumeArgs) -> Result<Response, ClientError> {
+        let (began, zones) = (self.ports.clock().now(), self.ports.world().1);
+        let options = self.ports.client().completed_options(zones, &args.options).await?;
+        let args = ResumeArgs { options, ..args };
         let mut request = args.request(json!({})).map_err(ClientError::Refused)?;
         // Before anything is started, so that what left nothing to go on from is refused at once.
         let cluster = self.ports.client().resumable(args.resumed()).await?.cluster;
         request.insert("cluster".to_owned(), Value::from(cluster.clone()));
         let request = Value::Object(request);
         if args.dry_run {
-            return self.plan_of(&request).await;
+            return self.plan_of(&request, None, began).await;
         }
-        self.start_or_defer(user, args.name, &cluster, request).await
+        self.start_or_defer((user, began), args.name, &cluster, (request, None)).await
     }
 
-    /// Starts a recovery, or defers that where it takes too long.
+    /// Starts a recovery for a user whose command began then, or defers that where it takes too long.
     async fn start_or_defer(
         &self,
-        user: &ChatUser,
+        (user, began): (&ChatUser, Timestamp),
         name: Option<String>,
         cluster: &str,
-        request: Value,
+        (request, moment): (Value, Option<&str>),
     ) -> Result<Response, ClientError> {
         // The id is settled here: with the same id the deferred task starts nothing that this attempt has started.
         let id = name.unwrap_or_else(|| derived_id("rewind", cluster, self.ports.clock().now(), 0));
-        match within(timeouts::CHAT_START, Box::pin(self.start(user, id.clone(), &request))).await {
-            Ok(started) => started.map(Response::from),
+        // What completed the request took a part of the time: past all of it, a start would be told to have changed nothing.
+        let time = self.left_of(timeouts::CHAT_START, began);
+        match within(time, Box::pin(self.start(user, id.clone(), &request))).await {
+            Ok(started) => Ok(started?.below(format::moment(moment)).into()),
             Err(OutOfTime) => {
-                let notice = format!("starting {id}: you hear of it in a moment …");
+                let back = moment.map(|moment| format!(", back to {moment}")).unwrap_or_default();
+                let notice = format!("starting {id}{back}: you hear of it in a moment …");
                 Ok(Response::Deferred(Task::Start { id, request }, notice))
             }
         }
@@ -150,7 +177,7 @@ impl<P: Ports> ChatApp<P> {
         if recovery.approval.is_some() {
             document.plain(format!("/rewind approve {id} shows what there is to decide on"));
         }
-        document.extend(self.standing(&recovery, self.left_for_standing(began)).await);
+        document.extend(self.standing(&recovery, self.left_of(timeouts::CHAT_STANDING, began)).await);
         Ok(SlackMessage::private(document))
     }
 
@@ -158,7 +185,7 @@ impl<P: Ports> ChatApp<P> {
         let (client, began) = (self.ports.client(), self.ports.clock().now());
         let recoveries = client.list(cluster, limit).await?;
         let reading = client.listed(recoveries.clone(), self.ports.world(), began);
-        let (listed, unseen) = match within(self.left_for_standing(began), Box::pin(reading)).await {
+        let (listed, unseen) = match within(self.left_of(timeouts::CHAT_STANDING, began), Box::pin(reading)).await {
             Ok(listed) => (listed, None),
             Err(OutOfTime) => (recoveries.into_iter().map(Listed::from).collect(), Some(LIST_NOT_SEEN)),
         };
@@ -177,10 +204,9 @@ impl<P: Ports> ChatApp<P> {
         format::standing_in_chat(&standing)
     }
 
-    /// The time that a command which began then has for a look at the clusters.
-    fn left_for_standing(&self, began: Timestamp) -> Duration {
-        let used = self.ports.clock().now().duration_since(began).unsigned_abs();
-        timeouts::CHAT_STANDING.saturating_sub(used)
+    /// The time that a command which began then has left of `all`.
+    fn left_of(&self, all: Duration, began: Timestamp) -> Duration {
+        all.saturating_sub(self.ports.clock().now().duration_since(began).unsigned_abs())
     }
 
     /// Sends a decision with its hash. Without one it shows the proposal, with a button for each decision.
@@ -200,10 +226,14 @@ impl<P: Ports> ChatApp<P> {
         if let Some(confirm) = args.confirm {
             return Ok(Response::Deferred(Task::Undo { id, confirm, undoing }, "starting the undo …".to_owned()));
         }
+        let began = self.ports.clock().now();
         // Before the button is shown, so that what cannot be undone is refused at once.
         let recovery = self.ports.client().undoable(&id, undoing).await?;
+        let mut document = format::undo(&recovery);
+        // People may have moved records or lifted a fence since the record was written.
+        document.extend(self.standing(&recovery, self.left_of(timeouts::CHAT_STANDING, began)).await);
         let task = Task::Undo { id, confirm: recovery.cluster.clone(), undoing };
-        Ok(SlackMessage::private(format::undo(&recovery)).button(task).into())
+        Ok(SlackMessage::private(document).button(task).into())
     }
 }
 

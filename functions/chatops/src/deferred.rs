@@ -113,6 +113,7 @@ impl<P: Ports> ChatApp<P> {
             Task::Undo { id, undoing, .. } => {
                 let recovery = client.undoable(id, *undoing).await?;
                 let mut document = format::undo(&recovery);
+                document.extend(self.standing(&recovery, timeouts::CHAT_STANDING).await);
                 let act = match undoing {
                     Undoing::Undo => "Undo",
                     Undoing::Cancel => "Cancel",

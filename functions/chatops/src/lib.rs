@@ -34,6 +34,7 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:UpdateItem",
     "lambda:InvokeFunction",
     "rds:DescribeDBClusters",
+    "route53:ListHostedZones",
     "route53:ListResourceRecordSets",
     "secretsmanager:GetSecretValue",
     "states:DescribeExecution",

@@ -5,7 +5,7 @@ use crate::slack_message::SlackMessage;
 use crate::task::Task;
 use rewind_aws::executions::Execution;
 use rewind_client::{ApprovalRequest, ClientError, StartedExecution};
-use rewind_core::{Finding, Outcome, Plan, StepError, Strategy};
+use rewind_core::{Finding, Outcome, Plan, StepError, Strategy, format_moment};
 use rewind_ui::{Document, format};
 use serde_json::Value;
 
@@ -91,7 +91,7 @@ pub(crate) fn decision_effect(plan: &Plan, approved: bool) -> String {
     let (cluster, new) = (&plan.cluster, &plan.new_cluster);
     match (plan.strategy, approved) {
         (Strategy::Backtrack, true) => {
-            format!("{cluster} itself goes back to {}: every connection to it is cut.", plan.target)
+            format!("{cluster} itself goes back to {}: every connection to it is cut.", format_moment(plan.target))
         }
         (Strategy::Backtrack, false) => format!("Nothing is changed: {cluster} stays as it is."),
         (_, true) => format!("{cluster} is fenced and its traffic moves to {new}."),

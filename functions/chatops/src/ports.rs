@@ -9,6 +9,7 @@ use rewind_aws::invoke::{CallFunctions, Lambda};
 use rewind_aws::rds::{Rds, ReadClusters};
 use rewind_aws::recoveries::{ReadNotes, Recoveries, RecoveryTable};
 use rewind_aws::route53::{Route53, Zones};
+use rewind_aws::zone_facts::ReadZones;
 use rewind_client::{Deployment, RecoveryClient};
 use rewind_core::{Clock, StepError};
 use rewind_lambda::SystemClock;
@@ -24,7 +25,7 @@ pub trait Ports: Send + Sync {
     /// The port to clusters.
     type Clusters: ReadClusters;
     /// The port to the hosted zones.
-    type Zones: Zones;
+    type Zones: Zones + ReadZones;
     /// The port to the records that chat itself keeps.
     type ChatRecords: ChatRecords + ReadActs;
     /// The port to Secrets Manager.

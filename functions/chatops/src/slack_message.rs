@@ -50,6 +50,18 @@ impl SlackMessage {
         Self { verbatim: true, ..Self::private(Document::of_lines(text)) }
     }
 
+    /// Puts a document above the message.
+    pub(crate) fn above(self, mut document: Document) -> Self {
+        document.extend(self.document);
+        Self { document, ..self }
+    }
+
+    /// Puts a document below the message, above its buttons.
+    pub(crate) fn below(mut self, document: Document) -> Self {
+        self.document.extend(document);
+        self
+    }
+
     /// Adds the button of a task. Whoever presses it is asked before the task runs.
     pub(crate) fn button(mut self, task: Task) -> Self {
         self.buttons.push(Button { style: style(&task), task, confirms: None });

@@ -17,6 +17,7 @@ use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, rds_with_restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::{RecordSet, Zones};
+use rewind_aws::zone_facts::{ReadZones, ZoneName, ZoneRecord};
 use rewind_client::fake::{FakeAws, NOW};
 use rewind_client::{RecoveryClient, Undoing};
 use rewind_core::{
@@ -117,6 +118,19 @@ impl Zones for FakePorts {
         let value = self.value.lock().unwrap().clone().ok_or_else(denied)?;
         let (kind, ttl) = ("CNAME".to_owned(), Some(5));
         Ok(vec![RecordSet { name: name.to_owned(), kind, ttl, values: vec![value], routed: false }])
+    }
+}
+
+impl ReadZones for FakePorts {
+    async fn zone_records(&self, _: &str) -> AwsResult<Option<Vec<ZoneRecord>>> {
+        Ok(None)
+    }
+
+    async fn zones(&self) -> AwsResult<Option<Vec<ZoneName>>> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        Ok(Some(vec![ZoneName { id: "Z1".into(), name: "example.com".into(), private: false }]))
     }
 }
 
@@ -458,7 +472,11 @@ async fn an_ssl_check_is_answered() {
 async fn a_status_and_a_list_show_how_the_clusters_stand_in_brief() {
     let app = app();
     app.ports.aws.add_running("r-1");
-    app.ports.aws.state().fences.insert("r-1".into(), FencesSeen { source: false, restored: true });
+    app.ports
+        .aws
+        .state()
+        .fences
+        .insert("r-1".into(), FencesSeen { source: false, restored: true, source_lifted_at: None });
     for command in ["status r-1", "list"] {
         let text = slack_text(&send_line(&app, "U1", command).await);
         assert!(text.contains("traffic: orders-r; fenced: orders-r"), "{command}: {text}");
@@ -820,6 +838,44 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
         press(&app, "U1", button).await;
     }
     assert_eq!(app.ports.aws.state().started.len(), 2, "the dry run and the recovery");
+}
+
+#[tokio::test]
+async fn a_name_stands_for_its_cluster_and_its_record_and_a_time_has_the_zone_that_was_typed() {
+    let app = app();
+    *app.ports.value.lock().unwrap() = Some("orders.cluster-x.us-east-1.rds.amazonaws.com".into());
+    let answer = send_line(&app, "U1", "start db.example.com 11:30 Europe/Berlin --name r-1").await;
+    let asked = app.ports.aws.state().started[0].1.clone();
+    assert_eq!(asked["cluster"], "orders");
+    assert_eq!(asked["to"], "2026-11-23T10:30:00Z");
+    assert_eq!(asked["dns"], json!([{ "hostedZoneId": "Z1", "name": "db.example.com" }]));
+    assert!(answer.to_string().contains("back to: 2026-11-23T10:30:00Z (\\\"11:30 Europe/Berlin\\\"), "), "{answer}");
+    // While the plan is made, and of a record without its zone.
+    let answer = send_line(&app, "U1", "plan orders 10 minutes ago --dns db.example.com").await;
+    assert!(answer["text"].as_str().unwrap().contains("(\"10 minutes ago\"), 10m ago"), "{answer}");
+    assert_eq!(app.ports.aws.state().started[1].1["dns"][0]["hostedZoneId"], "Z1");
+    app.ports.deferred.lock().unwrap().clear();
+    // What fits nothing starts nothing.
+    for (text, why) in [
+        ("start orders 14:00", "has no zone"),
+        ("start orders 14:00 local", "is no zone"),
+        ("start db.elsewhere.org 5m ago", "no hosted zone of this account could hold db.elsewhere.org"),
+        ("start orders latest --dns db.elsewhere.org", "no hosted zone"),
+    ] {
+        let answer = send_line(&app, "U1", text).await;
+        assert!(answer.to_string().contains(why), "{text}: {answer}");
+    }
+    assert_eq!(app.ports.aws.state().started.len(), 2);
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_found_in_time_start_nothing() {
+    let app = app();
+    send_line(&app, "U3", "list").await;
+    *app.ports.hangs.lock().unwrap() = true;
+    let answer = send_line(&app, "U3", "start db.example.com 5m ago").await;
+    assert!(answer.to_string().contains("nothing was changed"), "{answer}");
+    assert!(app.ports.aws.state().started.is_empty() && app.ports.deferred.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign}
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
-use rewind_core::{Clock, Ending, Plan, RecoveryRecord, StepError, Strategy};
+use rewind_core::{Clock, Ending, Plan, RecoveryRecord, StepError, Strategy, format_time};
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
@@ -293,7 +293,7 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     }
     // Read again from the cluster: extending the tag is how people keep a cluster, up to the last moment.
     match cluster.tag(KEEP_UNTIL_TAG).map(str::parse::<Timestamp>) {
-        Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {until}")),
+        Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {}", format_time(until))),
         // Changed after it was found: somebody is at work on it. The next execution begins with the new value.
         Some(Ok(until)) if until != kept.keep_until => {
             why.push(format!("{name} was kept until {until} and not until {}", kept.keep_until));
@@ -357,7 +357,11 @@ fn planned(kept: &Kept, record: RecoveryRecord, now: Timestamp) -> Result<Plan, 
     if let Some(at) = undone_at
         && plan.keep_undone_from(at).map_err(|error| error.to_string())? > now
     {
-        return Err(format!("{} had the traffic until {at}, and is kept as long after it as a source", kept.cluster));
+        return Err(format!(
+            "{} had the traffic until {}, and is kept as long after it as a source",
+            kept.cluster,
+            format_time(at)
+        ));
     }
     Ok(plan)
 }

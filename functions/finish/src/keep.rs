@@ -5,7 +5,7 @@ use super::{Finish, KeepInput};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, came_to_nothing, is_foreign};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
-use rewind_core::{Adopted, Clock, Plan, StepError};
+use rewind_core::{Adopted, Clock, Plan, StepError, format_time, format_time_in};
 use serde::Serialize;
 
 /// The restored cluster, as it is kept.
@@ -51,7 +51,7 @@ where
                 let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
                 // It replaces a value, so there is room for it.
                 self.clusters.tag(&cluster.arn, &tags).await?;
-                kept(cluster, Some(until), &format!("until {until}"), &way_on)
+                kept(cluster, Some(until), &format!("until {}", format_time(until)), &way_on)
             }
             Until::People(until) => kept(cluster, None, &until, &way_on),
         })
@@ -63,7 +63,9 @@ fn not_adopted(Adopted { recovery, owners, .. }: &Adopted, name: &str, found: Op
     let of_owner = |cluster: &&Cluster| cluster.tag(RECOVERY_TAG).is_some_and(|tag| owners.iter().any(|id| id == tag));
     match found.filter(of_owner) {
         Some(cluster) => {
-            let until = cluster.tag(KEEP_UNTIL_TAG).map_or_else(String::new, |until| format!(" until {until}"));
+            let until = cluster
+                .tag(KEEP_UNTIL_TAG)
+                .map_or_else(String::new, |until| format!(" until {}", format_time_in(until)));
             format!(
                 "the restored cluster {name} is kept{until}, as {recovery} left it; next step: correct what failed, and \
                  `rewind resume {recovery}` goes on with it: nobody waits for the restore again"

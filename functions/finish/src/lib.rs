@@ -15,7 +15,7 @@ use rewind_aws::rds::{ModifyClusters, ReadClusters, TagClusters, Tagged, UntagCl
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
     CheckResult, Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome,
-    Plan, Recovered, Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
+    Plan, Recovered, Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver, format_moment,
 };
 use rewind_lambda::{Step, Undone};
 use serde::de::Error;
@@ -332,8 +332,10 @@ fn source_unseen_note(plan: &Plan, why: &str) -> String {
 /// Formats the note that a backtrack landed elsewhere than asked for; none where it did not.
 // It lands on the nearest consistent time: a person who compares times has to know which.
 fn landing_note(plan: &Plan, landed: Timestamp) -> Option<String> {
-    (plan.backtrack.is_some() && landed != plan.target)
-        .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
+    (plan.backtrack.is_some() && landed != plan.target).then(|| {
+        let [landed, asked] = [landed, plan.target].map(format_moment);
+        format!("{landed} is the nearest consistent time to {asked}, which was asked for")
+    })
 }
 
 /// Formats the note that a resource has no room for the tags.

@@ -6,7 +6,7 @@ use super::{AGAIN, Finish};
 use jiff::Timestamp;
 use rewind_aws::rds::{ClusterChange, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, is_foreign};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
-use rewind_core::{Clock, ErrorName, Plan, Restored, StepError, Strategy};
+use rewind_core::{Clock, ErrorName, Plan, Restored, StepError, Strategy, format_time_in};
 use rewind_lambda::Undone;
 
 impl<C, K> Finish<C, K>
@@ -72,8 +72,9 @@ where
         let Some(restored) = found.filter(|cluster| cluster.status != "deleting") else { return Ok(None) };
         let kept = |until: &str| {
             format!(
-                "the restored cluster {name} is kept, fenced, until {until}: what clients wrote to it is there; after that it is deleted \
-                 into a snapshot, if nobody uses or protects it"
+                "the restored cluster {name} is kept, fenced, until {}: what clients wrote to it is there; after that it is deleted \
+                 into a snapshot, if nobody uses or protects it",
+                format_time_in(until)
             )
         };
         let until = plan.keep_undone_from(self.clock.now())?;

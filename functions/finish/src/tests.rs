@@ -268,7 +268,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
     );
     assert_eq!(
         output.notes,
-        ["2026-11-23T10:29:59.75Z is the nearest consistent time to 2026-11-23T10:30:00Z, which was asked for"]
+        ["2026-11-23T10:29:59.750Z is the nearest consistent time to 2026-11-23T10:30:00Z, which was asked for"]
     );
 }
 

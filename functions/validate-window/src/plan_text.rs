@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, MOST_TAGS, Tag, inherit, left_out, too_many};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
-use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, format_duration, format_reach};
+use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, format_duration, format_moment, format_reach};
 
 /// Lists the changes in their order, one sentence each.
 pub(crate) fn will_do(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
@@ -27,7 +27,10 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
         "keep its present state, with every write up to the fence, as the clone {safety_clone}: the safety clone"
     ));
     steps.push(format!("add the safety clone's instance: {instances}"));
-    steps.push(format!("backtrack {cluster} itself to {}: all its databases, on the same endpoints", plan.target));
+    steps.push(format!(
+        "backtrack {cluster} itself to {}: all its databases, on the same endpoints",
+        format_moment(plan.target)
+    ));
     steps.push(format!(
         "run {} check(s) on {cluster}, read-only{}, and compare with {safety_clone}",
         plan.checks.len(),
@@ -151,7 +154,8 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     if !plan.dns.is_empty() {
         warnings.push(format!(
             "writes to {} after {} are not on the restored cluster: they stay on the fenced source",
-            plan.cluster, plan.target
+            plan.cluster,
+            format_moment(plan.target)
         ));
         if plan.approval == Approval::None {
             warnings.push("nobody is asked before traffic moves".to_owned());
@@ -206,7 +210,10 @@ fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
             "every connection to {cluster} is cut, and it takes none from the fence to the end: as long as the clone, its \
              instance and the backtrack take, which is minutes on AWS"
         ),
-        format!("writes to {cluster} after {} are no longer on it: they stay on {safety_clone}", plan.target),
+        format!(
+            "writes to {cluster} after {} are no longer on it: they stay on {safety_clone}",
+            format_moment(plan.target)
+        ),
         format!("users and passwords in {cluster} go back too: one that was changed since is again what it was"),
     ];
     if let Some(binlog) = binlog {

@@ -8,7 +8,7 @@ use super::writer::Writer;
 use crate::stack::StackEnv;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use rewind_core::{Difference, FenceLayer, Finding, MovedRecord, Plan, Proposal, Report, Restored};
+use rewind_core::{Difference, FenceLayer, Finding, MovedRecord, Plan, Proposal, Report, Restored, format_time};
 use rewind_ui::format::Values;
 use rewind_ui::{format, progress};
 use serde::de::DeserializeOwned;
@@ -239,7 +239,11 @@ async fn approve(
         }
         // The plan was shown when it was made.
         show::document(console, &format::decision_basis(&proposal, Values::Shown));
-        console.print(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
+        console.print(format_args!(
+            "Decide until {}; the proposal has the hash {}.",
+            format_time(pending.expires_at),
+            pending.hash
+        ));
         approval.shown = true;
     }
     // False means that the token was replaced since it was read: the next look at the item finds the new one.

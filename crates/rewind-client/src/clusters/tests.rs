@@ -137,7 +137,7 @@ async fn what_a_recovery_works_on_is_not_removed_and_what_one_left_that_was_stop
     let stopped = world.cluster("orders-r").await;
     assert_eq!(stopped.removal.by, RemovedBy::CleanUp);
     assert_eq!(stopped.why, "restored from orders by recovery operation-001, which was stopped");
-    world.aws.state().fences.insert(ID.into(), FencesSeen { source: true, restored: false });
+    world.aws.state().fences.insert(ID.into(), FencesSeen { source: true, restored: false, source_lifted_at: None });
     assert!(world.kept_because("orders-r").await.contains("orders may still be fenced"));
 }
 

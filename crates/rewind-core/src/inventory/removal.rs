@@ -6,6 +6,7 @@ use crate::names::{FENCED_BY_TAG, SAFETY_CLONE_OF_TAG, final_snapshot};
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
 use crate::standing::Seen;
+use crate::time::format_time;
 use serde::Serialize;
 
 /// The remover of a cluster.
@@ -79,7 +80,9 @@ fn blockers(found: &FoundCluster, role: ClusterRole, usage: &ClusterUse) -> Vec<
     }
     for (cluster, lease) in &usage.leases {
         match lease {
-            Seen::Found(Some(lease)) => why.push(format!("{} holds {cluster} until {}", lease.holder, lease.until)),
+            Seen::Found(Some(lease)) => {
+                why.push(format!("{} holds {cluster} until {}", lease.holder, format_time(lease.until)))
+            }
             Seen::Found(None) => {}
             Seen::Unseen(_) => why.push(format!("who holds {cluster} could not be seen")),
         }
@@ -120,7 +123,7 @@ fn of_record(found: &FoundCluster, role: ClusterRole, record: &RecoveryRecord, u
         why.push(format!("it is a source that serves, or may: its recovery is {}", record.state));
     }
     if let Some(clean_up) = record.clean_up.as_ref().filter(|clean_up| clean_up.cluster == found.name) {
-        let (at, snapshot) = (clean_up.begun_at, &clean_up.snapshot);
+        let (at, snapshot) = (format_time(clean_up.begun_at), &clean_up.snapshot);
         why.push(format!("it is being deleted since {at}, into the snapshot {snapshot}"));
     }
     // The fence of a source that is kept stays; any other may have clients behind it.

@@ -77,7 +77,7 @@ fn world(runs: bool, leads: LeadsTo, source: bool, restored: bool) -> World {
         records: vec![RecordSeen { name: "db.example.com".into(), leads: Seen::Found(leads) }],
         source: cluster(None),
         restored: cluster(Some("2026-11-24T10:50:00Z")),
-        fences: Seen::Found(FencesSeen { source, restored }),
+        fences: Seen::Found(FencesSeen { source, restored, source_lifted_at: None }),
         lease: Seen::Found(None),
     }
 }
@@ -290,6 +290,45 @@ fn any_record() -> impl Generate<Value = RecoveryRecord> {
 }
 
 #[test]
+fn the_outage_of_one_that_ended_without_an_output_lasted_from_the_fence_until_it_was_lifted() {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let begun = RecoveryRecord { fence_begun_at: Some(time("2026-11-23T10:40:00.5Z")), ..record("NothingChanged") };
+    let ended = |source: bool, lifted: Option<&str>| World {
+        fences: Seen::Found(FencesSeen { source, restored: false, source_lifted_at: lifted.map(time) }),
+        ..world(false, LeadsTo::Source, source, false)
+    };
+    let lifted = ended(false, Some("2026-11-23T10:40:42.75Z"));
+    let moved = Some(PossiblyMoved::default());
+    let standing = Standing::of(&begun, &lifted);
+    assert_eq!(standing.outage_seconds, Some(42.25));
+    let known =
+        "42.2 s at most: the fence of orders began at 2026-11-23T10:40:00Z, and was lifted at 2026-11-23T10:40:42Z";
+    assert_eq!(standing.outage_lasted.as_deref(), Some(known));
+    // Traffic was back before the fence was lifted.
+    let rolled_back = RecoveryRecord { state: "RolledBack".into(), moved: moved.clone(), ..begun.clone() };
+    assert_eq!(Standing::of(&rolled_back, &lifted).outage_seconds, Some(42.25));
+    // Clients may have been on the restored cluster for days when a person lifted it.
+    let undone = RecoveryRecord { state: "NeedsOperator".into(), moved, ..begun.clone() };
+    for (record, world) in [
+        (&undone, &lifted),
+        (&begun, &ended(true, None)),
+        (&begun, &ended(false, None)),
+        (&begun, &ended(false, Some("2026-11-23T10:39:00Z"))),
+    ] {
+        let standing = Standing::of(record, world);
+        let lasted = standing.outage_lasted.unwrap();
+        assert!(
+            lasted.starts_with("unknown since 2026-11-23T10:40:00Z: ") && standing.outage_seconds.is_none(),
+            "{lasted}"
+        );
+    }
+    let none = |record: &RecoveryRecord, world: &World| assert_eq!(Standing::of(record, world).outage_lasted, None);
+    none(&record("NothingChanged"), &lifted);
+    none(&begun, &World { runs: Seen::Found(true), ..ended(true, None) });
+    none(&begun, &World { fences: Seen::Unseen("AccessDenied".into()), ..lifted });
+}
+
+#[test]
 fn the_brief_names_the_clusters_and_what_was_not_seen() {
     let brief = |world: &World| Standing::of(&record("Running"), world).brief;
     let stopped = world(false, LeadsTo::Restored, true, false);
@@ -336,7 +375,11 @@ fn any_world() -> impl Generate<Value = World> {
             ClusterSeen { status: "available".into(), keep_until, marked_fenced: false, security_groups: Vec::new() }
         })))
     };
-    let fences = seen((any::<bool>(), any::<bool>()).prop_map(|(source, restored)| FencesSeen { source, restored }));
+    let fences = seen((any::<bool>(), any::<bool>()).prop_map(|(source, restored)| FencesSeen {
+        source,
+        restored,
+        source_lifted_at: None,
+    }));
     let lease = seen(prop::option::of(Just(LeaseSeen { holder: "r-2".into(), until: Timestamp::UNIX_EPOCH })));
     (seen(any::<bool>()), names, cluster(), cluster(), fences, lease).prop_map(
         |(runs, records, source, restored, fences, lease)| World { runs, records, source, restored, fences, lease },

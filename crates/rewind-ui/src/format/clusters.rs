@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{ClusterRole, Inventory, RecoveryCluster, RemovedBy};
+use rewind_core::{ClusterRole, Inventory, RecoveryCluster, RemovedBy, format_time};
 
 /// Formats an inventory as of `now`.
 pub fn clusters(inventory: &Inventory, now: Timestamp) -> Document {
@@ -12,13 +12,13 @@ pub fn clusters(inventory: &Inventory, now: Timestamp) -> Document {
         return document;
     }
     let now = now.round(jiff::Unit::Second).unwrap_or(now);
-    document.plain(format!("What recoveries made or kept, and is still there as of {now}:"));
+    document.plain(format!("What recoveries made or kept, and is still there as of {}:", format_time(now)));
     for cluster in &inventory.clusters {
         document.extend(entry(cluster));
     }
     for snapshot in &inventory.snapshots {
         document.heading(format!("{} (snapshot, {})", snapshot.snapshot, snapshot.status));
-        let created = snapshot.created.map_or_else(String::new, |at| format!(" at {at}"));
+        let created = snapshot.created.map_or_else(String::new, |at| format!(" at {}", format_time(at)));
         document.field("why", format!("final snapshot of {}, taken when it was deleted{created}", snapshot.cluster));
         document.field("kept", "no time is set: nothing deletes it by itself");
         document.field("billed for", "its storage");

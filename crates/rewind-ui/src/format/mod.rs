@@ -21,6 +21,6 @@ pub use plan::{plan, start_of};
 pub use proposal::{decision_basis, proposal};
 pub use recovery::{recoveries, recovery};
 pub use report::{Values, report};
-pub use standing::{Place, standing, standing_after, standing_in_chat};
+pub use standing::{Place, standing, standing_after, standing_before, standing_in_chat};
 pub use undo::undo;
 pub use window::window;

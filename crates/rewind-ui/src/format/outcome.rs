@@ -2,7 +2,10 @@
 
 use super::plan::plan;
 use crate::document::Document;
-use rewind_core::{Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
+use rewind_core::{
+    Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone, WritesNotCarriedOver,
+    format_moment, format_time,
+};
 use std::collections::BTreeMap;
 
 /// The state in which people decide.
@@ -34,7 +37,7 @@ pub fn outcome(outcome: &Outcome) -> Document {
 /// Explains where the data is, and which cluster clients are on.
 // Side by side the source is not back: it has its traffic still, or is fenced. Whoever is told otherwise uses the wrong cluster.
 fn result(recovered: &Recovered) -> String {
-    let Recovered { cluster, rewound_to, .. } = recovered;
+    let (cluster, rewound_to) = (&recovered.cluster, format_moment(recovered.rewound_to));
     match (&recovered.new_cluster, recovered.dns.as_slice()) {
         (None, _) => format!("{cluster} is back as it was at {rewound_to}"),
         (Some(restored), []) => format!(
@@ -90,16 +93,19 @@ pub(super) fn past_fields(outcome: &Outcome) -> Document {
 
 fn recovered_past(recovered: &Recovered) -> Document {
     let mut document = Document::new();
-    document.field("rewound to", recovered.rewound_to);
+    document.field("rewound to", format_moment(recovered.rewound_to));
     if let Some(new_cluster) = &recovered.new_cluster {
         document.field("restored cluster", new_cluster);
     }
     if let Some(safety_clone) = &recovered.safety_clone {
-        document.field("safety clone", format!("{}, cloned at {}", safety_clone.cluster, safety_clone.taken_at));
+        document.field(
+            "safety clone",
+            format!("{}, cloned at {}", safety_clone.cluster, format_time(safety_clone.taken_at)),
+        );
     }
     fence(&mut document, recovered);
     if let Some(writes) = &recovered.not_carried_over {
-        document.field("not carried over", format!("writes from {} to {}", writes.from, writes.to));
+        document.field("not carried over", not_carried_over(writes));
     }
     verified(&mut document, recovered);
     times(&mut document, recovered);
@@ -117,14 +123,18 @@ fn recovered_past(recovered: &Recovered) -> Document {
 
 fn fence(document: &mut Document, recovered: &Recovered) {
     if let Some(fence) = &recovered.fence {
-        let (cluster, at, sessions) = (&recovered.cluster, fence.fenced_at, fence.sessions_ended);
+        let (cluster, at, sessions) = (&recovered.cluster, format_time(fence.fenced_at), fence.sessions_ended);
         document.field("fence", format!("{cluster} was fenced at {at}; {sessions} sessions ended"));
     }
 }
 
+fn not_carried_over(writes: &WritesNotCarriedOver) -> String {
+    format!("writes from {} to {}", format_moment(writes.from), format_time(writes.to))
+}
+
 fn recovered_fields(recovered: &Recovered) -> Document {
     let mut document = Document::new();
-    document.field("rewound to", recovered.rewound_to);
+    document.field("rewound to", format_moment(recovered.rewound_to));
     if let Some(new_cluster) = &recovered.new_cluster {
         document.field("restored cluster", new_cluster);
     }
@@ -132,7 +142,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     records(&mut document, &recovered.dns);
     fence(&mut document, recovered);
     if let Some(writes) = &recovered.not_carried_over {
-        document.field("not carried over", format!("writes from {} to {}: {}", writes.from, writes.to, writes.place));
+        document.field("not carried over", format!("{}: {}", not_carried_over(writes), writes.place));
     }
     // Absent where the source keeps its traffic or could not be tagged: then nothing deletes it.
     if let Some(until) = recovered.source.keep_until {
@@ -144,7 +154,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     }
     if let (Some(_), Some(until)) = (&recovered.new_cluster, recovered.source.keep_until) {
         // What it undoes to is deleted then.
-        document.field("to undo", format!("rewind undo {}, until {until}", recovered.recovery_id));
+        document.field("to undo", format!("rewind undo {}, until {}", recovered.recovery_id, format_time(until)));
     }
     verified(&mut document, recovered);
     held_jobs(&mut document, &recovered.held_jobs);
@@ -207,7 +217,7 @@ fn held_jobs(document: &mut Document, jobs: &[HeldJob]) {
 
 fn safety_clone_fields(clone: &KeptSafetyClone) -> Document {
     let mut document = Document::new();
-    document.field("safety clone", format!("{}, cloned at {}", clone.cluster, clone.taken_at));
+    document.field("safety clone", format!("{}, cloned at {}", clone.cluster, format_time(clone.taken_at)));
     if let Some(until) = clone.keep_until {
         document.field("safety clone", kept(&clone.cluster, until));
     }
@@ -247,7 +257,7 @@ fn records(document: &mut Document, records: &[MovedRecord]) {
 }
 
 fn kept(cluster: &str, until: jiff::Timestamp) -> String {
-    format!("{cluster} is kept until {until}, then deleted into a snapshot if nobody uses it")
+    format!("{cluster} is kept until {}, then deleted into a snapshot if nobody uses it", format_time(until))
 }
 
 fn keep_commands(document: &mut Document, keep: Option<&KeepCommands>) {

@@ -2,13 +2,13 @@
 
 use crate::document::Document;
 use crate::flags::start_command;
-use rewind_core::Plan;
+use rewind_core::{Plan, format_moment};
 use serde_json::Value;
 
-/// Formats the command that starts exactly what a plan shows, for the request that asked for the plan.
+/// Formats the command that starts exactly what a plan shows, for the request that asked for the plan; of a resume, the one that resumes.
 pub fn start_of(request: &Value, plan: &Plan) -> Document {
     let mut document = Document::new();
-    document.heading(format!("To start exactly this, back to {}:", plan.target));
+    document.heading(format!("To start exactly this, back to {}:", format_moment(plan.target)));
     document.item(start_command(request, plan.target));
     document
 }
@@ -16,12 +16,13 @@ pub fn start_of(request: &Value, plan: &Plan) -> Document {
 /// Formats a plan: its steps, why this strategy was chosen, its warnings, and the findings of the preflight.
 pub fn plan(plan: &Plan) -> Document {
     let mut document = Document::new();
-    document.heading(format!("The plan: {} back to {}", plan.cluster, plan.target));
+    document.heading(format!("The plan: {} back to {}", plan.cluster, format_moment(plan.target)));
     document.steps(&plan.will_do);
     for reason in &plan.reasons {
         document.field("because", reason);
     }
-    document.field("window", format!("{} to {}", plan.window.earliest, plan.window.latest));
+    document
+        .field("window", format!("{} to {}", format_moment(plan.window.earliest), format_moment(plan.window.latest)));
     // Last, where a terminal leaves them in sight.
     for warning in &plan.warnings {
         document.warning(warning);

@@ -3,7 +3,7 @@
 use super::plan::plan;
 use super::report::{Values, report};
 use crate::document::Document;
-use rewind_core::{Difference, Plan, Proposal, Restored, format_duration};
+use rewind_core::{Difference, Plan, Proposal, Restored, format_duration, format_moment};
 
 /// Formats a proposal: the plan, and everything else that the decision is based on.
 pub fn proposal(proposal: &Proposal, values: Values) -> Document {
@@ -36,7 +36,7 @@ fn restored_cluster(restored: &Restored) -> Document {
     let mut document = Document::new();
     document.heading("The restored cluster (traffic is still on the source):");
     document.field("restored cluster", &restored.cluster);
-    document.field("rewound to", restored.rewound_to);
+    document.field("rewound to", format_moment(restored.rewound_to));
     document.field("writer", &restored.writer_endpoint);
     document
 }
@@ -63,7 +63,7 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
     document.warning(format!(
         "what was written to {} after {} is not on {}: it stays on the source, fenced, for {}",
         plan.cluster,
-        restored.rewound_to,
+        format_moment(restored.rewound_to),
         restored.cluster,
         format_duration(plan.keep_source())
     ));
@@ -76,11 +76,13 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
 fn consequences_in_place(plan: &Plan) -> Document {
     let mut document = Document::new();
     document.heading("If you approve:");
-    document.item(format!("{} itself is rewound to {}", plan.cluster, plan.target));
+    document.item(format!("{} itself is rewound to {}", plan.cluster, format_moment(plan.target)));
     document.item(format!("every connection to {} is cut, and it takes none until all of this is done", plan.cluster));
     document.warning(format!(
         "what was written to {} after {} is no longer on it: it stays on {}, the safety clone",
-        plan.cluster, plan.target, plan.new_cluster
+        plan.cluster,
+        format_moment(plan.target),
+        plan.new_cluster
     ));
     document.heading("If you reject:");
     document.item("nothing is changed");

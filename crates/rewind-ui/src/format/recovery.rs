@@ -4,7 +4,7 @@ use super::outcome::past_fields;
 use super::standing::Place;
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{Ending, Listed, RecordedDecision, RecoveryRecord, Standing, Strategy, format_duration};
+use rewind_core::{Ending, Listed, RecordedDecision, RecoveryRecord, Standing, Strategy, format_duration, format_time};
 
 /// Formats the status of a recovery as of `now`: its past. How its clusters stand is [`super::standing`]'s to show.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
@@ -36,7 +36,7 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
     }
     if let Some(approval) = &recovery.approval {
         document.field("asked", with_age(approval.requested_at, now));
-        document.field("decide until", approval.expires_at);
+        document.field("decide until", format_time(approval.expires_at));
         document.field("hash", &approval.hash);
         if let Some(why) = &approval.last_refused {
             document.warning(format!("the last approval is not enough yet: {why}"));
@@ -57,10 +57,10 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     let mut document = Document::new();
     if let Some(undo) = &recovery.undo {
         let by = undo.by.as_deref().unwrap_or("somebody who left no name");
-        document.field("undone", format!("at {} by {by} ({})", undo.at, undo.id));
+        document.field("undone", format!("at {} by {by} ({})", format_time(undo.at), undo.id));
     }
     if let Some(clean_up) = &recovery.clean_up {
-        let (cluster, since, snapshot) = (&clean_up.cluster, clean_up.begun_at, &clean_up.snapshot);
+        let (cluster, since, snapshot) = (&clean_up.cluster, format_time(clean_up.begun_at), &clean_up.snapshot);
         document.field("deleted", format!("{cluster} since {since}, into the snapshot {snapshot}"));
     }
     if let Some(resumed_by) = &recovery.resumed_by {
@@ -90,7 +90,7 @@ pub fn recoveries(listed: &[Listed], now: Timestamp, place: Place) -> Document {
     let (id, cluster) =
         (longest(|recovery| &recovery.id, "RECOVERY"), longest(|recovery| &recovery.cluster, "CLUSTER"));
     if !listed.is_empty() {
-        document.plain(format!("Recoveries as of {}, the latest first:", to_the_second(now)));
+        document.plain(format!("Recoveries as of {}, the latest first:", format_time(now)));
         document.heading(format!("{:<id$}  {:<16}  {:<cluster$}  STARTED", "RECOVERY", "STATE", "CLUSTER"));
     }
     for Listed { recovery, standing, .. } in listed {
@@ -129,12 +129,7 @@ fn decided(decision: &RecordedDecision) -> String {
 }
 
 fn with_age(at: Timestamp, now: Timestamp) -> String {
-    format!("{} ({} ago)", to_the_second(at), format_duration(now.duration_since(at)))
-}
-
-/// Drops the parts of a second: they help nobody to recognise a recovery by its time.
-fn to_the_second(at: Timestamp) -> Timestamp {
-    at.round(jiff::Unit::Second).unwrap_or(at)
+    format!("{} ({} ago)", format_time(at), format_duration(now.duration_since(at)))
 }
 
 #[cfg(test)]

@@ -25,9 +25,21 @@ impl Place {
 
 /// Formats how things stand, the worst first.
 pub fn standing(standing: &Standing) -> Document {
+    let mut document = facts(standing);
+    for SafeCommand { command, effect } in &standing.commands {
+        document.field("safe now", format!("{command} ({effect})"));
+    }
+    document
+}
+
+/// Formats how things stand without the commands.
+fn facts(standing: &Standing) -> Document {
     let mut document = Document::new();
     if let Some(outage) = &standing.outage {
         document.warning(outage);
+    }
+    if let Some(lasted) = &standing.outage_lasted {
+        document.field("outage", lasted);
     }
     for line in &standing.traffic {
         document.field("traffic", line);
@@ -44,8 +56,21 @@ pub fn standing(standing: &Standing) -> Document {
     for line in &standing.unseen {
         document.warning(format!("not seen: {line}"));
     }
-    for SafeCommand { command, effect } in &standing.commands {
-        document.field("safe now", format!("{command} ({effect})"));
+    document
+}
+
+/// Formats how things stand before an undo or a cancel is confirmed, and what it does by that: the record may be older than what people
+/// have done since.
+pub fn standing_before(before: &Standing) -> Document {
+    let mut document = Document::new();
+    document.heading("What was found just now:");
+    document.extend(facts(before));
+    for line in &before.clusters {
+        document.field("RDS", line);
+    }
+    let is_undo = |command: &str| ["rewind undo ", "rewind cancel "].iter().any(|verb| command.starts_with(verb));
+    if let Some(undo) = before.commands.iter().find(|safe| is_undo(&safe.command)) {
+        document.field("effect", undo.effect.trim_end_matches("; asks first"));
     }
     document
 }
@@ -63,6 +88,9 @@ pub fn standing_in_chat(standing: &Standing) -> Document {
     let mut document = Document::new();
     if let Some(outage) = &standing.outage {
         document.warning(outage);
+    }
+    if let Some(lasted) = &standing.outage_lasted {
+        document.field("outage", lasted);
     }
     document.field("now", &standing.brief);
     if let Some(lease) = &standing.lease {
@@ -84,6 +112,29 @@ mod tests {
         assert_eq!(Place::Terminal.typed("rewind status r-1 --follow"), "rewind status r-1 --follow");
         let chat = standing_in_chat(&Standing::not_seen("r-1", "AccessDenied")).to_string();
         assert!(chat.contains("not seen") && chat.contains("/rewind status r-1 (shows this again"), "{chat}");
+    }
+
+    #[test]
+    fn before_an_undo_people_read_what_was_found_and_what_that_makes_of_it() {
+        let text = standing_before(&Standing {
+            traffic: vec!["db.example.com leads to orders".into()],
+            clusters: vec!["orders is available".into(), "there is no orders-r".into()],
+            commands: vec![
+                SafeCommand { command: "rewind resume r-1".into(), effect: "goes on".into() },
+                SafeCommand {
+                    command: "rewind undo r-1".into(),
+                    effect: "lifts the fence of orders; asks first".into(),
+                },
+            ],
+            ..Standing::default()
+        })
+        .to_string();
+        for part in
+            ["db.example.com leads to orders", "RDS              there is no orders-r", "lifts the fence of orders\n"]
+        {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
+        assert!(!text.contains("resume") && !text.contains("asks first"), "{text}");
     }
 
     #[test]

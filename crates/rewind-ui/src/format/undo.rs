@@ -1,7 +1,7 @@
 //! The undo of a recovery, before it is confirmed.
 
 use crate::document::Document;
-use rewind_core::{MovedRecord, RecoveryRecord, Strategy, format_duration};
+use rewind_core::{MovedRecord, RecoveryRecord, Strategy, format_duration, format_time};
 
 /// Formats the changes that the undo of a recovery would make, by its record. The state machine looks before it makes any.
 pub fn undo(recovery: &RecoveryRecord) -> Document {
@@ -19,7 +19,10 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     let records = records(recovery);
     if records.is_empty() {
         document.item(match recovery.fence_begun_at {
-            Some(at) => format!("lift the fence of {cluster}, if it is up: by its record it began to fence it at {at}"),
+            Some(at) => format!(
+                "lift the fence of {cluster}, if it is up: by its record it began to fence it at {}",
+                format_time(at)
+            ),
             None => {
                 format!("look what it has changed by then: by its record it has not begun to fence {cluster}")
             }
@@ -55,8 +58,9 @@ fn undo_in_place(recovery: &RecoveryRecord) -> Document {
     let (cluster, mut document) = (&recovery.cluster, Document::new());
     match recovery.fence_begun_at {
         Some(at) => document.warning(format!(
-            "at {at} it began to fence {cluster}, which it rewinds in place, and it alone knows how far it has come: the undo changes \
-             nothing"
+            "at {} it began to fence {cluster}, which it rewinds in place, and it alone knows how far it has come: the undo changes \
+             nothing",
+            format_time(at)
         )),
         None => {
             document.item(format!("look whether it has begun to fence {cluster}: by its record it has not, and nothing is rewound"));

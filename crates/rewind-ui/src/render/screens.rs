@@ -7,10 +7,12 @@ use crate::document::Document;
 use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
-    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, Outcome,
-    PendingApproval, Plan, RecoveryCluster, RecoveryRecord, SafeCommand, Seen, Standing,
+    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, MovedRecord,
+    Outcome, PendingApproval, Plan, Planned, PossiblyMoved, RecoveryCluster, RecoveryRecord, SafeCommand, Seen,
+    Standing, Undone,
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const NOW: &str = "2026-11-23T10:45:00Z";
@@ -50,7 +52,7 @@ fn inventory() -> Inventory {
     let usage = |state: &str, leads: bool| ClusterUse {
         recovery: Seen::Found(Some(RecoveryRecord { state: state.into(), ..recovery_record(&plan()) })),
         runs: Seen::Found(false),
-        fences: Seen::Found(FencesSeen { source: true, restored: false }),
+        fences: Seen::Found(FencesSeen { source: true, restored: false, source_lifted_at: None }),
         leases: vec![("orders".into(), Seen::Found(None))],
         records: vec![("db.example.com".into(), Seen::Found(leads)), ("db-ro.example.com".into(), Seen::Found(leads))],
     };
@@ -62,7 +64,7 @@ fn inventory() -> Inventory {
     };
     let not_seen = ClusterUse {
         records: vec![("db.example.com".into(), Seen::Unseen("AWS answered AccessDenied".into()))],
-        fences: Seen::Found(FencesSeen { source: false, restored: true }),
+        fences: Seen::Found(FencesSeen { source: false, restored: true, source_lifted_at: None }),
         ..usage("NeedsOperator", false)
     };
     let all = [
@@ -82,9 +84,12 @@ fn inventory() -> Inventory {
     }
 }
 
+fn command(command: &str, effect: &str) -> SafeCommand {
+    SafeCommand { command: command.into(), effect: effect.into() }
+}
+
 /// The standing of one that was stopped while its source was fenced.
 fn stopped() -> Standing {
-    let command = |command: &str, effect: &str| SafeCommand { command: command.into(), effect: effect.into() };
     Standing {
         brief: "traffic: orders; fenced: orders; kept: orders-r until 2026-11-24T10:45:00Z".into(),
         outage: Some("clients may have no database: db.example.com leads to orders, which may be fenced".into()),
@@ -98,6 +103,7 @@ fn stopped() -> Standing {
             "rewind undo rewind-orders-20261123-103500",
             "traffic goes back to orders, and its fence is lifted; asks first",
         )],
+        ..Standing::default()
     }
 }
 
@@ -123,14 +129,86 @@ fn screens() -> Vec<(&'static str, Document)> {
     let over = RecoveryRecord { state: "NothingChanged".into(), ..awaiting() };
     let listed = [
         Listed { standing: Some(stopped()), ..stopped_one.into() },
-        Listed { standing: Some(calm), ..ended.into() },
+        Listed { standing: Some(calm), ..ended.clone().into() },
         Listed::from(over.clone()),
         Listed { unseen: Some("AccessDenied to rds:DescribeDBClusters of orders".into()), ..over.into() },
     ];
     let mut followed = format::failed("operation-001", Ending::NeedsOperator, Some(CAUSE));
     followed.extend(format::standing_after(&stopped()));
+    let begun = |state: Ending, cause: &str, standing: Standing| {
+        let mut screen = format::failed("operation-001", state, Some(cause));
+        screen.extend(format::standing_after(&Standing { outage: None, unseen: Vec::new(), lease: None, ..standing }));
+        screen
+    };
+    let rolled_back = begun(
+        Ending::RolledBack,
+        "db.example.com still led to orders after 2m; undone: db.example.com leads to orders again, and its fence is lifted; the restored \
+         cluster orders-r is kept with its instances until 2026-11-24T10:45:00Z; it is fenced, and can be read as the master user \
+         [RewindFailed in ConfirmCutover]",
+        Standing {
+            outage_lasted: Some(
+                "42.2 s at most: the fence of orders began at 2026-11-23T10:40:00Z, and was lifted at 2026-11-23T10:40:42Z".into(),
+            ),
+            fences: vec!["orders-r is noted as fenced, and its security groups are sg-fence".into()],
+            commands: vec![command("rewind status operation-001", "shows this again; it changes nothing")],
+            ..stopped()
+        },
+    );
+    let needs_operator = begun(
+        Ending::NeedsOperator,
+        "the records of db.example.com lead to orders-r, and clients wrote there; next step: docs/runbook.md#needsoperator [Unavailable in \
+         UndoSwapDns]",
+        Standing {
+            outage_lasted: Some(
+                "unknown since 2026-11-23T10:40:00Z: the fence of orders began, and nothing shows when clients could have a database again"
+                    .into(),
+            ),
+            traffic: vec!["db.example.com leads to orders-r".into()],
+            commands: vec![command(
+                "rewind undo operation-001",
+                "traffic goes back to orders, and its fence is lifted; asks first",
+            )],
+            ..stopped()
+        },
+    );
+    let undone = Undone {
+        recovery_id: "operation-001".into(),
+        undo_id: Some("operation-001-undo".into()),
+        by: Some("ann (arn:aws:iam::000000000000:root)".into()),
+        cluster: "orders".into(),
+        new_cluster: Some("orders-r".into()),
+        dns: recovered_with_everything()
+            .dns
+            .into_iter()
+            .map(|record| MovedRecord { from: record.to, to: record.from, ..record })
+            .collect(),
+        undone: vec![
+            "orders-r is fenced: 3 sessions ended".into(),
+            "the fence of orders is lifted: it is exactly as it was before it was fenced".into(),
+            "the restored cluster orders-r is kept, fenced, until 2026-11-30T10:45:00Z: what clients wrote to it is there; after that it is \
+             deleted into a snapshot, if nobody uses or protects it"
+                .into(),
+        ],
+        timings: BTreeMap::new(),
+    };
+    let moved = Some(PossiblyMoved { dns: recovered_with_everything().dns, ..PossiblyMoved::default() });
+    let mut asked_to_undo = format::undo(&RecoveryRecord { state: "Stopped".into(), moved, ..awaiting() });
+    asked_to_undo
+        .extend(format::standing_before(&Standing { clusters: vec!["orders is available".into()], ..stopped() }));
+    let outcome_of = |outcome| format::outcome(&outcome);
     vec![
         ("followed", followed),
+        ("rolled-back", rolled_back),
+        ("needs-operator", needs_operator),
+        ("undone", outcome_of(Outcome::Undone(Box::new(undone)))),
+        ("undo", asked_to_undo),
+        (
+            "planned",
+            outcome_of(Outcome::Planned(Box::new(Planned {
+                recovery_id: "plan-orders".into(),
+                plan: asked.plan.clone(),
+            }))),
+        ),
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&listed, time(NOW), Place::Terminal)),
         ("clusters", format::clusters(&inventory(), time(NOW))),

@@ -3,10 +3,10 @@
 use super::{plain, slack, terminal};
 use crate::document::Document;
 use crate::format::{self, Values};
-use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, restored, safety_clone, time};
+use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, recovery_record, restored, safety_clone, time};
 use rewind_core::{
     Check, CheckResult, Difference, Expectation, HeldJob, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered,
-    Report, Restored, TableCount, Tls,
+    RecoveryRecord, Report, Restored, TableCount, Tls,
 };
 
 fn report() -> Report {
@@ -293,6 +293,25 @@ db.example.com leads to orders-r, which has the data of orders as it was at 2026
   took             14.1 s; the longest: StartRestore 1.5 s
 "
     );
+}
+
+#[test]
+fn people_read_no_part_of_a_second_but_the_milliseconds_of_a_moment() {
+    let until = "2026-11-30T10:40:26.95353531Z";
+    let mut ended = Recovered { rewound_to: time("2026-11-23T10:30:00.120456Z"), ..recovered() };
+    ended.source.keep_until = Some(time(until));
+    ended.fence.as_mut().unwrap().fenced_at = time("2026-11-23T10:40:26.95353531Z");
+    let writes = ended.not_carried_over.as_mut().unwrap();
+    (writes.from, writes.to) = (ended.rewound_to, time("2026-11-23T10:40:26.95353531Z"));
+    let text = plain(&format::outcome(&Outcome::Recovered(Box::new(ended))));
+    assert!(text.contains("is kept until 2026-11-30T10:40:26Z, then"), "{text}");
+    assert!(text.contains("writes from 2026-11-23T10:30:00.120Z to 2026-11-23T10:40:26Z: kept"), "{text}");
+    assert!(!text.contains(".95353531"), "{text}");
+    let record =
+        RecoveryRecord { ended_at: Some(time(until)), fence_begun_at: Some(time(until)), ..recovery_record(&plan()) };
+    for document in [format::recovery(&record, time(until)), format::undo(&record)] {
+        assert!(!document.to_string().contains(".95353531"), "{document}");
+    }
 }
 
 #[test]

@@ -1,25 +1,54 @@
 //! Completes what a person left out of a request: the cluster behind a record, the zone of a record, and the day and zone of a
 //! time of day. It only reads, and guesses nothing: what fits twice is refused with what would be right.
 
-use crate::exit::Failure;
-use crate::moment::resolve;
+use crate::moment::{TypedAt, resolve};
+use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use rewind_aws::route53::Zones;
 use rewind_aws::zone_facts::{ReadZones, ZoneName};
 use rewind_ui::{RequestArgs, RequestOptions};
 
-/// Completes the arguments of a request.
-pub(crate) async fn complete<Z: ReadZones + Zones>(
+impl<E, R, F> RecoveryClient<E, R, F> {
+    /// Completes the arguments of a request that were typed at `place`.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` where something fits nothing or twice; errors of AWS.
+    pub async fn completed_request<Z: ReadZones + Zones>(
+        &self,
+        zones: &Z,
+        args: &RequestArgs,
+        (now, place): (Timestamp, &TypedAt),
+    ) -> ClientResult<RequestArgs> {
+        complete(zones, args, now, place).await
+    }
+
+    /// Completes the records among the options: `db.example.com` and `db.example.com:reader` get their zone.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` where no zone has such a record, or several have; errors of AWS.
+    pub async fn completed_options<Z: ReadZones + Zones>(
+        &self,
+        zones: &Z,
+        options: &RequestOptions,
+    ) -> ClientResult<RequestOptions> {
+        complete_options(zones, options).await
+    }
+}
+
+async fn complete<Z: ReadZones + Zones>(
     zones: &Z,
     args: &RequestArgs,
     now: Timestamp,
-    local: &TimeZone,
-) -> Result<RequestArgs, Failure> {
-    let mut args = RequestArgs { options: options(zones, &args.options).await?, ..args.clone() };
+    place: &TypedAt,
+) -> ClientResult<RequestArgs> {
+    let mut args = args.clone();
+    // Before the zones are read: a wrong time is answered at once.
     if !args.to.is_empty() {
-        args.to = vec![resolve(&args.to.join(" "), now, local).map_err(Failure::Usage)?];
+        args.to = vec![resolve(&args.to.join(" "), now, place).map_err(ClientError::Usage)?];
     }
+    args.options = complete_options(zones, &args.options).await?;
     // No identifier of a cluster has a dot, and every name of a record has one.
     if let Some(name) = args.cluster.clone().filter(|name| name.contains('.')) {
         let zone = zone_of(zones, &name).await?;
@@ -32,11 +61,7 @@ pub(crate) async fn complete<Z: ReadZones + Zones>(
     Ok(args)
 }
 
-/// Completes the records among the options: `db.example.com` and `db.example.com:reader` get their zone.
-pub(crate) async fn options<Z: ReadZones + Zones>(
-    zones: &Z,
-    options: &RequestOptions,
-) -> Result<RequestOptions, Failure> {
+async fn complete_options<Z: ReadZones + Zones>(zones: &Z, options: &RequestOptions) -> ClientResult<RequestOptions> {
     let mut options = options.clone();
     for record in &mut options.dns {
         let name = record.split(':').next().unwrap_or_default().trim().to_owned();
@@ -49,10 +74,11 @@ pub(crate) async fn options<Z: ReadZones + Zones>(
 }
 
 /// Finds the id of the zone that has a record set of that name.
-async fn zone_of<Z: ReadZones + Zones>(zones: &Z, name: &str) -> Result<String, Failure> {
-    let usage = |why: String| Failure::Usage(format!("{why}; nothing was started; next step: give --dns ZONE:{name}"));
+async fn zone_of<Z: ReadZones + Zones>(zones: &Z, name: &str) -> ClientResult<String> {
+    let usage =
+        |why: String| ClientError::Usage(format!("{why}; nothing was started; next step: give --dns ZONE:{name}"));
     let known = zones.zones().await?;
-    let known = known.ok_or_else(|| usage("these credentials may not list the hosted zones".to_owned()))?;
+    let known = known.ok_or_else(|| usage("the hosted zones may not be listed from here".to_owned()))?;
     let fitting = closest(&known, name);
     let mut holding = Vec::new();
     for zone in &fitting {
@@ -83,7 +109,7 @@ fn closest<'a>(zones: &'a [ZoneName], name: &str) -> Vec<&'a ZoneName> {
 }
 
 /// Finds the cluster that a record leads to, by the cluster's endpoint.
-async fn cluster_behind<Z: Zones>(zones: &Z, zone: &str, name: &str) -> Result<String, Failure> {
+async fn cluster_behind<Z: Zones>(zones: &Z, zone: &str, name: &str) -> ClientResult<String> {
     let sets = zones.record_sets(zone, &plain(name)).await?;
     let values: Vec<&str> = sets.iter().flat_map(|set| &set.values).map(String::as_str).collect();
     let found = match values.as_slice() {
@@ -92,7 +118,7 @@ async fn cluster_behind<Z: Zones>(zones: &Z, zone: &str, name: &str) -> Result<S
     };
     match found {
         Some((cluster, _)) => Ok(cluster.to_ascii_lowercase()),
-        None => Err(Failure::Usage(format!(
+        None => Err(ClientError::Usage(format!(
             "{name} leads to {}, and not to the endpoint of one cluster; nothing was started; next step: give the cluster's identifier",
             values.join(", ")
         ))),
@@ -155,7 +181,7 @@ mod tests {
         ])
     }
 
-    fn completed(cluster: &str, dns: &[&str]) -> Result<RequestArgs, Failure> {
+    fn completed(cluster: &str, dns: &[&str]) -> ClientResult<RequestArgs> {
         let args = RequestArgs {
             cluster: Some(cluster.to_owned()),
             to: vec!["5m".to_owned(), "ago".to_owned()],
@@ -166,7 +192,7 @@ mod tests {
         };
         let now = "2026-11-23T10:35:00Z".parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(complete(&zones(), &args, now, &TimeZone::UTC))
+        runtime.block_on(complete(&zones(), &args, now, &TypedAt::Machine(jiff::tz::TimeZone::UTC)))
     }
 
     #[test]
@@ -204,7 +230,7 @@ mod tests {
         ] {
             let refused = completed(cluster, &[dns]).unwrap_err();
             assert!(
-                refused.message().contains(why) && refused.message().contains("nothing was started"),
+                refused.to_string().contains(why) && refused.to_string().contains("nothing was started"),
                 "{refused:?}"
             );
         }

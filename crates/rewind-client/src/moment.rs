@@ -1,17 +1,35 @@
 //! Times as people write them at night: a time of day or a local time with its zone becomes a point in time, and every point in
-//! time is shown in UTC and in the time of this machine.
+//! time is shown in UTC and in the words of whoever asked.
 
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use rewind_core::{Target, format_duration};
+use rewind_core::{Target, format_duration, format_moment};
+
+/// The place in which people typed a time.
+#[derive(Debug, Clone)]
+pub enum TypedAt {
+    /// A machine in this zone, which is what `local` means.
+    Machine(TimeZone),
+    /// A chat, whose people may sit anywhere.
+    Chat,
+}
+
+impl TypedAt {
+    fn local(&self) -> Option<&TimeZone> {
+        match self {
+            Self::Machine(zone) => Some(zone),
+            Self::Chat => None,
+        }
+    }
+}
 
 /// Turns what was typed into what a request takes. A time of day is its latest one before `now`.
 ///
 /// # Errors
 ///
 /// A sentence that says what is wrong and what would be right.
-pub(crate) fn resolve(text: &str, now: Timestamp, local: &TimeZone) -> Result<String, String> {
+pub(crate) fn resolve(text: &str, now: Timestamp, place: &TypedAt) -> Result<String, String> {
     let text = text.trim();
     // What a request takes stays as it is: the state machine settles it, with its own clock.
     if Target::parse(text).is_ok() {
@@ -21,14 +39,17 @@ pub(crate) fn resolve(text: &str, now: Timestamp, local: &TimeZone) -> Result<St
     let day_and_time = parsed(clock);
     let Some(day_and_time) = day_and_time else { return Ok(text.to_owned()) };
     if zone_name.is_empty() {
-        let offset = local.to_offset(now);
+        let here = place.local().map_or_else(
+            || format!("\"{clock}+01:00\""),
+            |local| format!("\"{clock}{}\", \"{clock} local\" for the zone of this machine", local.to_offset(now)),
+        );
         return Err(format!(
-            "\"{text}\" has no zone: write \"{clock}Z\" for UTC, \"{clock}{offset}\", \"{clock} local\" for the zone of this machine, or a \
-             zone such as \"{clock} Europe/Berlin\""
+            "\"{text}\" has no zone: write \"{clock}Z\" for UTC, {here}, or a zone such as \"{clock} Europe/Berlin\""
         ));
     }
-    let zone = zone(zone_name, local).ok_or_else(|| {
-        format!("\"{zone_name}\" is no zone: write Z, an offset such as +01:00, local, or a name such as Europe/Berlin")
+    let zone = zone(zone_name, place).ok_or_else(|| {
+        let local = if place.local().is_some() { "local, " } else { "" };
+        format!("\"{zone_name}\" is no zone: write Z, an offset such as +01:00, {local}or a name such as Europe/Berlin")
     })?;
     let at = |civil: DateTime| {
         // An hour of autumn comes twice and one of spring never.
@@ -47,19 +68,27 @@ pub(crate) fn resolve(text: &str, now: Timestamp, local: &TimeZone) -> Result<St
     Ok(at.to_string())
 }
 
-/// Formats a target in UTC, in the time of this machine, and as an age; none for the latest restorable time.
-pub(crate) fn echo(text: &str, now: Timestamp, local: &TimeZone) -> Option<String> {
-    let at = match Target::parse(text).ok()? {
+/// Formats the target of a request in UTC, in the time of the machine or else as it was typed, and as an age; none for the latest restorable
+/// time.
+pub fn echoed_moment(target: &str, typed: &str, now: Timestamp, place: &TypedAt) -> Option<String> {
+    let at = match Target::parse(target).ok()? {
         Target::At(at) => at,
         Target::Ago(ago) => now.checked_sub(ago).ok()?,
         Target::Latest => return None,
     };
-    let at = at.round(jiff::Unit::Second).unwrap_or(at);
-    let here = at.to_zoned(local.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string();
+    let shown = format_moment(at);
+    let here = match place {
+        TypedAt::Machine(local) => {
+            let here = at.to_zoned(local.clone()).strftime("%Y-%m-%d %H:%M:%S %Z");
+            format!(", which is {here} here")
+        }
+        TypedAt::Chat if typed == shown => String::new(),
+        TypedAt::Chat => format!(" (\"{typed}\")"),
+    };
     let age = now.duration_since(at);
     let age =
         if age < SignedDuration::ZERO { "in the future".to_owned() } else { format!("{} ago", format_duration(age)) };
-    Some(format!("{at}, which is {here} here, {age}"))
+    Some(format!("{shown}{here}, {age}"))
 }
 
 /// Takes a time and its zone apart: the zone begins at a blank before a letter, at a sign, or at a `Z`.
@@ -86,9 +115,9 @@ fn parsed(text: &str) -> Option<(Option<DateTime>, Time)> {
     Some((Some(day), day.time()))
 }
 
-fn zone(name: &str, local: &TimeZone) -> Option<TimeZone> {
+fn zone(name: &str, place: &TypedAt) -> Option<TimeZone> {
     if name.eq_ignore_ascii_case("local") {
-        return Some(local.clone());
+        return place.local().cloned();
     }
     if name.eq_ignore_ascii_case("z") || name.eq_ignore_ascii_case("utc") {
         return Some(TimeZone::UTC);
@@ -110,7 +139,11 @@ mod tests {
     const NOW: &str = "2026-11-23T10:35:00Z";
 
     fn resolved(text: &str) -> Result<String, String> {
-        resolve(text, NOW.parse().unwrap(), &TimeZone::fixed(jiff::tz::offset(1)))
+        resolve(text, NOW.parse().unwrap(), &machine())
+    }
+
+    fn machine() -> TypedAt {
+        TypedAt::Machine(TimeZone::fixed(jiff::tz::offset(1)))
     }
 
     #[test]
@@ -154,12 +187,28 @@ mod tests {
 
     #[test]
     fn a_moment_is_shown_in_utc_in_local_time_and_as_an_age() {
-        let zone = TimeZone::fixed(jiff::tz::offset(1));
-        let shown = |text: &str| echo(text, NOW.parse().unwrap(), &zone);
+        let shown = |text: &str| echoed_moment(text, text, NOW.parse().unwrap(), &machine());
         let expected = "2026-11-23T10:30:00Z, which is 2026-11-23 11:30:00 +01 here, 5m ago";
         assert_eq!(shown("5m ago").as_deref(), Some(expected));
         assert_eq!(shown("2026-11-23T10:30:00Z").as_deref(), Some(expected));
         assert!(shown("2026-11-24T10:30:00Z").unwrap().ends_with("in the future"));
         assert_eq!(shown("latest"), None);
+        // A part of a second decides which writes the data has.
+        assert!(shown("2026-11-23T10:30:00.25Z").unwrap().starts_with("2026-11-23T10:30:00.250Z, "));
+    }
+
+    #[test]
+    fn in_chat_nothing_is_local_and_a_moment_is_shown_as_it_was_typed() {
+        let now = NOW.parse().unwrap();
+        for text in ["14:00", "14:00 local"] {
+            let why = resolve(text, now, &TypedAt::Chat).unwrap_err();
+            assert!(why.contains("Europe/Berlin") && !why.contains("this machine"), "{why}");
+        }
+        let at = resolve("11:30 Europe/Berlin", now, &TypedAt::Chat).unwrap();
+        assert_eq!(at, "2026-11-23T10:30:00Z");
+        let shown = |target: &str, typed: &str| echoed_moment(target, typed, now, &TypedAt::Chat).unwrap();
+        assert_eq!(shown(&at, "11:30 Europe/Berlin"), "2026-11-23T10:30:00Z (\"11:30 Europe/Berlin\"), 5m ago");
+        assert_eq!(shown("5m ago", "5m ago"), "2026-11-23T10:30:00Z (\"5m ago\"), 5m ago");
+        assert_eq!(shown(&at, &at), "2026-11-23T10:30:00Z, 5m ago");
     }
 }
