@@ -78,8 +78,15 @@ pub struct RowEstimates {
     pub table: String,
     /// Rows in the rewound data.
     pub restored: u64,
-    /// Rows in the source.
-    pub source: u64,
+    /// Rows in the source; absent where it was emptied or made anew there, and not analysed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<u64>,
+}
+
+impl RowEstimates {
+    fn difference(&self) -> u64 {
+        self.restored.abs_diff(self.source.unwrap_or(0))
+    }
 }
 
 /// A database in which something differs.
@@ -120,7 +127,7 @@ pub struct Estimates {
     pub differing: Vec<DatabaseEstimates>,
     /// The number of further databases in which something differs.
     pub more_differing: usize,
-    /// What was not read, and why.
+    /// The databases and tables that were not read, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -160,12 +167,13 @@ impl ComparedTables {
                 continue;
             };
             both += 1;
-            match restored.zip(source) {
-                None => never_analysed += 1,
-                Some((restored, source)) if are_far_apart(restored, source) => {
+            match (restored, source) {
+                (Some(restored), Some(_)) if !are_far_apart(restored, source.unwrap_or(0)) => {}
+                // A table that was analysed loses that by TRUNCATE, or by being made anew: readers and MySQL's catalogue know no more of it.
+                (Some(restored), _) if restored > 0 || source.is_some() => {
                     rows.push(RowEstimates { table, restored, source });
                 }
-                Some(_) => {}
+                _ => never_analysed += 1,
             }
         }
         let mut only_source: Vec<MissingTable> =
@@ -174,14 +182,13 @@ impl ComparedTables {
             (only_restored, only_source) = (Vec::new(), Vec::new());
         }
         let missing = only_restored.iter().chain(&only_source).map(|missing| missing.rows.unwrap_or(1).max(1));
-        let apart = rows.iter().map(|rows| rows.restored.abs_diff(rows.source));
+        let apart = rows.iter().map(RowEstimates::difference);
         let difference = missing.chain(apart).fold(0, u64::saturating_add);
         // By name where the rows are equal, so that two readings of the same are the same.
         for missing in [&mut only_restored, &mut only_source] {
             missing.sort_by(|a, b| (b.rows, &a.table).cmp(&(a.rows, &b.table)));
         }
-        let apart = |rows: &RowEstimates| rows.restored.abs_diff(rows.source);
-        rows.sort_by(|a, b| (apart(b), &a.table).cmp(&(apart(a), &b.table)));
+        rows.sort_by(|a, b| (b.difference(), &a.table).cmp(&(a.difference(), &b.table)));
         let tables = both + only_restored.len() + only_source.len();
         let database = DatabaseEstimates {
             database: database.to_owned(),
@@ -297,6 +304,7 @@ mod tests {
             ("deleted", Some(1_200_000)),
             ("emptied", Some(2)),
             ("never", None),
+            ("truncated", Some(900)),
             ("dropped", Some(7)),
         ]);
         let source = tables(&[
@@ -306,6 +314,7 @@ mod tests {
             ("deleted", Some(30)),
             ("emptied", Some(0)),
             ("never", Some(5)),
+            ("truncated", None),
             ("made", None),
         ]);
         let found = estimates(vec![ComparedTables::of("shop", restored, source)]);
@@ -316,8 +325,8 @@ mod tests {
             (vec!["made".into()], vec!["dropped".into()])
         );
         let rows: Vec<&str> = shop.rows.named.iter().map(|rows| rows.table.as_str()).collect();
-        assert_eq!(rows, ["deleted", "emptied"]);
-        assert_eq!((shop.tables, found.tables, found.never_analysed), (8, 8, 1));
+        assert_eq!(rows, ["deleted", "truncated", "emptied"]);
+        assert_eq!((shop.tables, found.tables, found.never_analysed), (9, 9, 1));
     }
 
     #[test]

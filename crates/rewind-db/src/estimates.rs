@@ -10,7 +10,7 @@ use rewind_clock::{OutOfTime, within};
 use rewind_core::{ComparedTables, DatabaseTables, Estimates, StepError, timeouts};
 use std::collections::BTreeSet;
 
-/// What was read within the time for it.
+/// Databases of two clusters, as far as they were read within the time for it.
 #[derive(Default)]
 struct Reading {
     /// The databases that both have, before any of them was read.

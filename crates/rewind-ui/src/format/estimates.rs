@@ -101,7 +101,8 @@ fn in_database(estimates: &DatabaseEstimates, (restored, source): (&str, &str), 
     parts.extend(names(missing_on_restored, most, missing).map(|names| format!("missing on {restored}: {names}")));
     parts.extend(names(missing_on_source, most, missing).map(|names| format!("missing on {source}: {names}")));
     let apart = |RowEstimates { table, restored, source: there }: &RowEstimates| {
-        format!("{table} {} rows, on {source} {}", about(*restored), about(*there))
+        let there = there.map_or_else(|| "emptied or made anew, and not analysed since".to_owned(), about);
+        format!("{table} {} rows, on {source} {there}", about(*restored))
     };
     parts.extend(names(rows, most, apart));
     parts.join("; ")

@@ -5,7 +5,7 @@ use super::terminal;
 use super::tests::{proposal, recovered_with_everything};
 use crate::document::Document;
 use crate::format::{self, Place, Values};
-use rewind_aws::fixtures::{plan, recovery, recovery_record, time};
+use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
     ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, Outcome,
     PendingApproval, Plan, RecoveryCluster, RecoveryRecord, SafeCommand, Seen, Standing,
@@ -137,7 +137,16 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("remove", format::removal(&inventory().clusters[0], &["payments-r".to_owned()])),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
-        ("asked", format::approval_mail(&recovery(), &asked, time("2026-11-23T11:40:00Z")).1),
+        (
+            "asked",
+            format::approval_request(
+                "operation-001",
+                &asked,
+                &asked.hash(),
+                time("2026-11-23T11:40:00Z"),
+                Place::Terminal,
+            ),
+        ),
         ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
         ("failure", format::failed("operation-001", Ending::NothingChanged, Some(CAUSE))),
     ]
