@@ -39,7 +39,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     contains(slack.presses(CLEO, plan.button("Start it")).text, f"{run.id} had been started before")
 
     question = slack.channel(f"{run.id} waits for a decision")
-    contains(words(question), "orders are back", "If you approve:", "it stays on the source, fenced", "hash: ")
+    contains(words(question), "orders are back", "if you approve: ", "it stays on the source, fenced", "hash: ")
     assert run.approval()["taskToken"] not in json.dumps(question), "a task token was shown in the channel"
     yes = next(b for b in buttons(question) if b["text"]["text"] == "Approve")
     # Whoever has the webhook can post such buttons as the app.

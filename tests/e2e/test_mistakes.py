@@ -37,9 +37,9 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
             said[0],
             "traffic is still on the source",
             'check "orders are back" in shop passed',
-            f"what the checks found: rewind status {run.id}",
+            f"rewind status {run.id}",
         )
-        contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
+        contains(said[0], f"{cluster.record} moves to {name}-r", pending["hash"], pending["expiresAt"], run.arn)
         assert look(cluster.record) == after, "the source while people are asked"
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else WITHOUT_APPROVAL)

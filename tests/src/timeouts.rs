@@ -146,6 +146,8 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
         (PREFLIGHT_CHECK_ON_WRITER, PREFLIGHT_CHECK_ON_READER, "a check that is tried where clients write"),
         (PREFLIGHT_CHECK_ON_READER, PREFLIGHT_CHECKS, "a check that is tried"),
         (COUNT, COUNTING, "counting a table"),
+        (LOG_IN + READERS + LOG_IN + ESTIMATING, CHECKING, "estimates, which are read beside the checks"),
+        (ESTIMATES_OF_DATABASE, ESTIMATING, "estimates of a database"),
         (FENCE_READER, FENCE_READERS, "one reader"),
         (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),
         (LOG_IN + STATEMENT_GRACE, KEPT_SESSIONS, "logging in to see who is there"),

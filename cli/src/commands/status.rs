@@ -1,4 +1,4 @@
-//! `rewind status`: the status of a recovery, with what its checks found, and how its clusters stand now.
+//! `rewind status`: the status of a recovery, with what it asks approval for or what its checks found, and how its clusters stand now.
 
 use crate::args::StatusOptions;
 use crate::connect::AwsClient;
@@ -41,8 +41,15 @@ pub(crate) async fn run(
         document.warning(format!("what the checks found could not be read: {error}"));
         None
     });
-    if let Some(report) = &report {
-        document.extend(format::report(report, Values::Shown));
+    // All that chat and mail have in short, while people are asked for it.
+    let asked = match &recovery.approval {
+        Some(_) => client.approval_request(&id).await.ok().filter(|request| request.hash_matches),
+        None => None,
+    };
+    match (&asked, &report) {
+        (Some(request), _) => document.extend(format::proposal(&request.proposal, Values::Shown)),
+        (None, Some(report)) => document.extend(format::report(report, Values::Shown)),
+        (None, None) => {}
     }
     document.extend(format::standing(&standing));
     if let Some(json) = json.as_object_mut() {

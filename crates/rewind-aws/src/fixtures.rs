@@ -331,6 +331,7 @@ pub fn recovered() -> Recovered {
         }],
         checks: Vec::new(),
         tables: Vec::new(),
+        estimates: None,
         notes: Vec::new(),
         differences: Vec::new(),
         fence: Some(Fence { fenced_at, sessions_ended: 3, layers: Vec::new() }),

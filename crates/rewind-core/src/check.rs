@@ -4,6 +4,7 @@
 
 use crate::decimal::Decimal;
 use crate::difference::Difference;
+use crate::estimates::Estimates;
 use crate::identity::ResourceIds;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -365,6 +366,12 @@ pub struct Report {
     pub checks: Vec<CheckResult>,
     /// The tables that the checks read.
     pub tables: Vec<TableCount>,
+    /// The tables of all databases and estimates of their rows; none where they could not be read, and in reports that are older than
+    /// this field.
+    // A part of what people approve, as all of a report is. Estimates change by themselves, but an approval does not end by that: they are
+    // read before anybody is asked, and the report that the state machine keeps is the one that is shown and compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<Estimates>,
     /// Other facts that a person should know.
     pub notes: Vec<String>,
     /// Differences from the source that only its databases and its secret show.
@@ -387,6 +394,7 @@ impl Report {
             login,
             checks,
             tables,
+            estimates: None,
             notes,
             differences: Vec::new(),
             resource_ids: ResourceIds::default(),

@@ -11,6 +11,7 @@ mod decimal;
 mod difference;
 mod engine;
 mod error;
+mod estimates;
 mod fields;
 mod findings;
 mod identity;
@@ -45,6 +46,9 @@ pub use cut::cut;
 pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, MayPass, StepError};
+pub use estimates::{
+    ComparedTables, DatabaseEstimates, DatabaseTables, Estimates, MissingTable, Named, RowEstimates, TableEstimate,
+};
 pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
 pub use inventory::{

@@ -3,6 +3,7 @@
 
 use crate::check::{CheckResult, TableCount};
 use crate::difference::Difference;
+use crate::estimates::Estimates;
 use crate::plan::{HeldJob, MovedRecord, Plan};
 use crate::request::Strategy;
 use jiff::Timestamp;
@@ -149,6 +150,9 @@ pub struct Recovered {
     /// The rows of the checked tables, on both clusters.
     #[serde(default)]
     pub tables: Vec<TableCount>,
+    /// The tables of all databases and estimates of their rows, as verification read them; none where it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<Estimates>,
     /// Notes of verification and of `finish` for a person.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -4,6 +4,7 @@
 use crate::check::{CheckResult, Report, TableCount};
 use crate::cut::cut;
 use crate::difference::Difference;
+use crate::estimates::Estimates;
 
 /// The most bytes of a report, as JSON. Plan, report, moved records and differences travel together within 256 KiB.
 pub const REPORT_MAX: usize = 48 * 1024;
@@ -37,7 +38,8 @@ impl Report {
                 return fitted;
             }
         }
-        // Checks are what people decide on, so tables go first.
+        // Checks are what people decide on, so estimates and tables go first.
+        while fitted.size() > REPORT_MAX && fitted.estimates.as_mut().is_some_and(Estimates::halve) {}
         while fitted.size() > REPORT_MAX && !fitted.tables.is_empty() {
             let half = fitted.tables.len() / 2;
             fitted.tables.truncate(half);
@@ -60,6 +62,10 @@ impl Report {
             [database, table].into_iter().chain(note.as_mut()).for_each(|text| shorten(text, most));
         }
         self.notes.iter_mut().for_each(|note| shorten(note, most));
+        if let Some(estimates) = &mut self.estimates {
+            estimates.texts_mut().for_each(|text| shorten(text, most));
+            estimates.notes.iter_mut().for_each(|note| shorten(note, most));
+        }
         for Difference { what, source, restored, .. } in &mut self.differences {
             // Never what is to be done: half a command would do something else.
             [what, source, restored].into_iter().for_each(|text| shorten(text, most));
@@ -78,6 +84,7 @@ fn cut_list(tables: &mut Vec<TableCount>, what: &str, notes: &mut Vec<String>) {
 mod tests {
     use super::*;
     use crate::check::{Login, Tls};
+    use crate::estimates::{ComparedTables, DatabaseTables, TableEstimate};
     use proptest::prelude::*;
 
     fn report(checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Report {
@@ -140,7 +147,13 @@ mod tests {
             tables in 0usize..300,
         ) {
             let text = unit.repeat(length);
-            let large = report(vec![check(&text, &text); checks], vec![table(&text); tables], vec![text; 200]);
+            let compared = (0..tables).map(|n| {
+                let tables = DatabaseTables { tables: vec![TableEstimate { table: text.clone(), rows: None }], has_more: false };
+                ComparedTables::of(&format!("{n}{text}"), DatabaseTables::default(), tables)
+            });
+            let estimates = Estimates::of((&text, &text), (vec![text.clone(); 9], Vec::new()), compared.collect(), vec![text.clone(); 9]);
+            let mut large = report(vec![check(&text, &text); checks], vec![table(&text); tables], vec![text; 200]);
+            large.estimates = Some(estimates);
             prop_assert!(serde_json::to_vec(&large.fitted()).unwrap().len() <= REPORT_MAX);
         }
     }

@@ -111,6 +111,12 @@ pub const COUNT: Duration = seconds(20);
 pub const COUNTING: Duration = seconds(60);
 /// Comparing sequences and AUTO_INCREMENT, of which people are only told.
 pub const COUNTERS: Duration = seconds(5);
+/// Reading the tables of all databases and estimates of their rows, beside the checks. What is left then is reported as not read.
+pub const ESTIMATING: Duration = seconds(30);
+/// Reading those of one database.
+pub const ESTIMATES_OF_DATABASE: Duration = seconds(10);
+/// The number of databases that are read side by side: each takes a session on both clusters, and the source has clients.
+pub const ESTIMATES_AT_ONCE: usize = 4;
 
 // ---------------------------------------------------------------------------------------------------------- preflight
 

@@ -21,8 +21,8 @@ use rewind_db::preflight::{
     Fencing, NetworkFence, Trial, check_findings, database_findings, databases, rights, server_findings,
 };
 use rewind_db::{
-    CheckLimits, Network, Server, Settings, compare_counters, count_all_tables, invalid_databases, other_sessions,
-    run_checks, server_identity, write_position,
+    CheckLimits, Network, Server, Settings, compare_counters, count_all_tables, estimate_rows, invalid_databases,
+    other_sessions, run_checks, server_identity, write_position,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -185,6 +185,8 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
     let found = run_checks(server, Some(server), checks, &CheckLimits::default()).await.unwrap();
     assert!(found.checks.iter().all(|result| result.passed), "{found:?}");
     compare_counters(server, server, first).await.unwrap();
+    let estimates = estimate_rows((server, "restored"), (server, "source")).await.unwrap();
+    assert!(estimates.are_equal() && estimates.tables > 0 && estimates.notes.is_empty(), "{estimates:?}");
     let Jobs { enabled, .. } = list_jobs(server, &session, None).await.unwrap();
     assert!(!enabled.is_empty());
     for job in &enabled {

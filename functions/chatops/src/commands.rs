@@ -13,6 +13,7 @@ use rewind_client::{ClientError, RecoveryName, TypedAt, Undoing, echoed_moment};
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Listed, Polling, RecoveryRecord, Standing, timeouts};
 use rewind_ui::chat::ChatCommand;
+use rewind_ui::format::Values;
 use rewind_ui::{
     DecisionArgs, Document, Place, RequestArgs, ResumeArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format,
     recovery_id,
@@ -175,10 +176,30 @@ impl<P: Ports> ChatApp<P> {
         let recovery = self.ports.client().recovery(&id).await?;
         let mut document = format::recovery(&recovery, self.ports.clock().now());
         if recovery.approval.is_some() {
-            document.plain(format!("/rewind approve {id} shows what there is to decide on"));
+            document.extend(self.proposal(&id, self.left_for_standing(began)).await);
         }
         document.extend(self.standing(&recovery, self.left_of(timeouts::CHAT_STANDING, began)).await);
         Ok(SlackMessage::private(document))
+    }
+
+    /// Formats all that a recovery asks approval for, which the message with the buttons has in short. The rest of an answer does not wait
+    /// for it longer than `time`.
+    async fn proposal(&self, id: &str, time: Duration) -> Document {
+        let mut document = Document::new();
+        match within(time, Box::pin(self.ports.client().approval_request(id))).await {
+            Ok(Ok(request)) if request.hash_matches => {
+                document.extend(format::proposal(&request.proposal, Values::Hidden));
+            }
+            Ok(Ok(_)) => {
+                document.warning("the proposal could not be shown here as it was sent: see the mail that came")
+            }
+            Ok(Err(error)) => document.warning(format!("what there is to decide on could not be read: {error}")),
+            Err(OutOfTime) => {
+                document.warning("what there is to decide on could not be read: AWS did not answer in time");
+            }
+        }
+        document.plain(format!("/rewind approve {id} has the buttons"));
+        document
     }
 
     async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<SlackMessage, ClientError> {

@@ -12,7 +12,7 @@ use rewind_aws::recoveries::Recoveries;
 use rewind_client::{ClientError, Decision, RecoveryName, Undoing};
 use rewind_clock::{OutOfTime, keep_back};
 use rewind_core::{Agreement, Clock, Identity, request_digest, timeouts};
-use rewind_ui::{Document, WindowArgs, format};
+use rewind_ui::{Document, Place, WindowArgs, format};
 use serde_json::{Value, json};
 
 /// The time for which it is remembered what people did, in seconds: longer than any recovery takes.
@@ -102,8 +102,8 @@ impl<P: Ports> ChatApp<P> {
                     )));
                 }
                 let mut document = match approved {
-                    // All of it: whoever pressed the button may have been shown something else.
-                    true => format::approval_request(id, &request.proposal, hash, request.expires_at),
+                    // As it is: whoever pressed the button may have been shown something else.
+                    true => format::approval_request(id, &request.proposal, hash, request.expires_at, Place::Chat),
                     false => Document::new(),
                 };
                 document.heading(format!("{} {id}?", if *approved { "Approve" } else { "Reject" }));

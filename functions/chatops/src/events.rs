@@ -10,7 +10,7 @@ use rewind_aws::executions::Executions;
 use rewind_client::ClientError;
 use rewind_clock::{OutOfTime, keep_back};
 use rewind_core::{Clock, timeouts};
-use rewind_ui::format;
+use rewind_ui::{Place, format};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl<P: Ports> ChatApp<P> {
         if recovery.approval.is_some() {
             return Ok(approval_message(&client.approval_request(id).await?, None));
         }
-        let mut document = format::recovery(&recovery, self.ports.clock().now());
+        let mut document = format::recovery_in_short(&recovery, Place::Chat);
         document.extend(self.standing(&recovery, timeouts::CHAT_STANDING).await);
         Ok(SlackMessage::public(document))
     }

@@ -6,7 +6,7 @@ use crate::task::Task;
 use rewind_aws::executions::Execution;
 use rewind_client::{ApprovalRequest, ClientError, StartedExecution};
 use rewind_core::{Finding, Outcome, Plan, StepError, Strategy, format_moment};
-use rewind_ui::{Document, format};
+use rewind_ui::{Document, Place, format};
 use serde_json::Value;
 
 /// Makes the message of an error, for a user who has access, and logs its detail.
@@ -71,10 +71,10 @@ fn request_of(plan: &Plan, dry_run: &Execution) -> Value {
     request
 }
 
-/// Makes the message of a request for approval: the proposal, with a button for each decision.
+/// Makes the message of a request for approval: the proposal in short, with a button for each decision.
 pub(crate) fn approval_message(request: &ApprovalRequest, comment: Option<String>) -> SlackMessage {
     let ApprovalRequest { id, hash, proposal, .. } = request;
-    let mut document = format::approval_request(id, proposal, hash, request.expires_at);
+    let mut document = format::approval_request(id, proposal, hash, request.expires_at, Place::Chat);
     let decide = |approved| Task::Decide { id: id.clone(), approved, comment: comment.clone(), hash: hash.clone() };
     let message = if request.hash_matches {
         SlackMessage::public(document).button(decide(true))

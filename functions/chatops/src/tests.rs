@@ -23,6 +23,7 @@ use rewind_client::{RecoveryClient, Undoing};
 use rewind_core::{
     Agreeing, Clock, ErrorName, FencesSeen, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts,
 };
+use rewind_ui::format::{self, Values};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -898,9 +899,30 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
     let decide =
         |approved| Task::Decide { id: "r-1".into(), approved, comment: Some("looks good".into()), hash: hash.clone() };
     assert_eq!(tasks, [decide(true), decide(false)]);
+    assert!(slack_text(&reply).contains("all of it: /rewind status r-1"), "{reply}");
     // The token alone ends the wait: whoever has it can approve past the access policy.
     assert!(reply.to_string().contains(&hash) && !reply.to_string().contains("token"));
     assert!(app.ports.aws.state().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn the_status_of_one_that_waits_shows_all_that_the_message_with_the_buttons_has_in_short() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    let status = slack_text(&send_line(&app, "U1", "status r-1").await);
+    let proposal = app.ports.client.approval_request("r-1").await.unwrap().proposal;
+    for fact in format::proposal(&proposal, Values::Hidden).lines() {
+        assert!(status.contains(fact.text()), "{status}\nlacks {}", fact.text());
+    }
+    assert!(status.contains("/rewind approve r-1 has the buttons"), "{status}");
+    // Where another proposal was sent than the history has, nobody is shown that one for it.
+    app.ports.aws.state().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
+    // By somebody else: the same request is accepted once.
+    let status = slack_text(&send_line(&app, "U2", "status r-1").await);
+    assert!(
+        status.contains("could not be shown here as it was sent") && !status.contains("If you approve"),
+        "{status}"
+    );
 }
 
 #[tokio::test]

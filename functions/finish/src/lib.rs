@@ -255,6 +255,7 @@ where
             // Without values: the output goes into the table and into events of Step Functions.
             checks: report.checks.into_iter().map(CheckResult::without_values).collect(),
             tables: report.tables,
+            estimates: report.estimates,
             notes,
             differences,
             not_carried_over: fence.as_ref().map(|fence| WritesNotCarriedOver {

@@ -132,9 +132,9 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
     for part in [
         hash.as_str(),
         "  + check \"rows are back\" in shop passed\n",
-        "what the checks found: rewind status operation-001",
+        "  all of it        rewind status operation-001\n",
         "traffic is still on the source",
-        "db.example.com moves from orders.cluster-x",
+        "orders is fenced, and db.example.com and 1 more move to orders-r",
         "what was written to orders after 2026-11-23T10:30:00Z is not on orders-r",
         "Decide until 2026-11-23T11:40:00Z",
         &format!("\n  - rewind approve operation-001 --hash {hash}\n  - rewind reject operation-001\n"),
@@ -151,8 +151,6 @@ async fn in_place_the_message_names_cut_connections_and_removed_writes_before_an
     let step = RequestApproval { approvals: &table, topic: &topic };
     let proposal = Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new() };
     let mut in_place = Input { proposal, ..input("secret-token") };
-    in_place.proposal.plan.reasons = vec!["backtrack: enabled".to_owned()];
-    in_place.proposal.plan.will_do = vec!["fence orders".to_owned(), "backtrack orders".to_owned()];
     in_place.proposal.plan.warnings = vec!["binary logging is on".to_owned()];
     let hash = step.run(in_place).await.unwrap().hash;
     let sent = topic.0.lock().unwrap().clone();
@@ -162,12 +160,10 @@ async fn in_place_the_message_names_cut_connections_and_removed_writes_before_an
         hash.as_str(),
         "orders itself is rewound to 2026-11-23T10:30:00Z",
         "Nothing has been changed yet.",
-        "backtrack: enabled",
         "every connection to orders is cut",
         "what was written to orders after 2026-11-23T10:30:00Z is no longer on it: it stays on orders-e",
-        "  1. fence orders\n  2. backtrack orders\n",
-        "! binary logging is on",
-        "If you reject:\n  - nothing is changed\n",
+        "! to read before: 1 warning\n",
+        "if you reject    nothing is changed\n",
         "Decide until 2026-11-23T11:40:00Z",
         &format!("\n  - rewind approve operation-001 --hash {hash}\n  - rewind reject operation-001\n"),
     ] {

@@ -10,10 +10,10 @@ use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secret_target::ReadSecretTargets;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy, cut};
+use rewind_core::{Clock, ErrorName, Estimates, Login, Plan, Recovery, Report, Restored, StepError, Strategy, cut};
 use rewind_db::{
-    CheckLimits, ConnectError, Server, Session, compare_counters, count_all_tables, defaults, invalid_database_note,
-    invalid_databases, run_checks,
+    CheckLimits, ConnectError, Server, Session, compare_counters, count_all_tables, defaults, estimate_rows,
+    invalid_database_note, invalid_databases, run_checks,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -109,7 +109,23 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
             Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),
         };
-        let mut found = run_checks(&checked, source.as_ref(), &plan.checks, &limits).await?;
+        let estimating = async {
+            match expect {
+                Expect::Checks => self.estimates((&recovery, &plan), (&rewound, name), source.as_ref()).await,
+                // There counts are compared, and decide.
+                Expect::SameAsSource => Ok(None),
+            }
+        };
+        // Side by side: estimates are read of catalogues, and wait for no check.
+        let (found, estimates) =
+            tokio::join!(Box::pin(run_checks(&checked, source.as_ref(), &plan.checks, &limits)), Box::pin(estimating));
+        let mut found = found?;
+        // They inform people, and may end nothing.
+        let estimates = estimates.unwrap_or_else(|error| {
+            notes
+                .push(format!("which tables are there, and about how many rows they have, could not be read: {error}"));
+            None
+        });
         if expect == Expect::SameAsSource && !compare_with_source::is_compared(&found) {
             let reference = self.log_in_to_source(&recovery, &plan).await?;
             let database = defaults(plan.engine).maintenance_database;
@@ -131,6 +147,7 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             }
         };
         report.resource_ids = resource_ids;
+        report.estimates = estimates;
         if let (Expect::Checks, true, Some(restored)) = (expect, report.passed, &restored) {
             let source = source.is_some();
             self.add_what_stays_behind(&mut report, (&recovery, &plan), restored, (&rewound, source)).await;
@@ -265,6 +282,26 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
         let found =
             self.access.check_server_beside_clients(&recovery.id, plan, (&cluster, &instances), self.clock.now());
         Ok(found.await?.0)
+    }
+
+    /// Reads the tables of all databases and estimates of their rows, on the cluster `name` with the rewound data and on the source; none
+    /// where the source cannot be asked, of which there is a note already.
+    async fn estimates(
+        &self,
+        (recovery, plan): (&Recovery, &Plan),
+        (rewound, name): (&Server, &str),
+        source: Option<&Server>,
+    ) -> Result<Option<Estimates>, StepError> {
+        let source = match (&plan.check_secret_arn, source) {
+            // A login of the checks' own gets into few databases, so the fence's reads them. It runs no SQL but the product's.
+            (Some(_), _) => {
+                let of_fence = Plan { check_secret_arn: None, ..plan.clone() };
+                self.source_for_checks(recovery, &of_fence).await?
+            }
+            (None, Some(source)) => source.clone(),
+            (None, None) => return Ok(None),
+        };
+        estimate_rows((rewound, name), (&source, reference_cluster(plan))).await.map(Some)
     }
 
     async fn log_in_to_source(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {

@@ -281,3 +281,40 @@ async fn gone_forward_without_a_check_that_compares_anything_all_tables_are_coun
     // The checks of a recovery decide as before, and a request without any has none to fail.
     assert!(verify(&rewound, &safety_clone, Expect::Checks, "").await.unwrap().passed);
 }
+
+#[tokio::test]
+async fn without_checks_missing_tables_and_estimates_are_shown_and_fail_nothing() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    rewound.sql("shop", "CREATE TABLE carts (n INT)");
+    safety_clone.sql("shop", "DELETE FROM orders; ANALYZE TABLE orders");
+    rewound.sql("shop", "ANALYZE TABLE orders");
+    let report = verify(&rewound, &safety_clone, Expect::Checks, "").await.unwrap();
+    let estimates = report.estimates.as_ref().unwrap();
+    assert!(report.passed && report.failure.is_none());
+    assert_eq!((estimates.restored.as_str(), estimates.source.as_str()), ("orders", "orders-e"));
+    let shop = estimates.differing.first().unwrap();
+    let (missing, rows) = (shop.missing_on_source.named.first().unwrap(), shop.rows.named.first().unwrap());
+    assert_eq!(
+        (missing.table.as_str(), rows.table.as_str(), rows.restored, rows.source),
+        ("carts", "orders", 2, Some(0))
+    );
+    // A login of the checks' own gets into few databases: the fence's reads them.
+    for server in [&rewound, &safety_clone] {
+        server.sql("", "CREATE USER reader@'%' IDENTIFIED BY 'reads and no more'");
+    }
+    let own = Plan { check_secret_arn: Some(READER_SECRET.to_owned()), ..in_place_plan() };
+    let with_own = verify_as(own, (&rewound, &safety_clone), Expect::Checks, "").await.unwrap();
+    assert_eq!(with_own.estimates, report.estimates);
+    // Where counts are compared and decide, there is nothing to estimate.
+    let forward = verify(&rewound, &rewound, Expect::SameAsSource, "").await.unwrap();
+    assert!(forward.passed && forward.estimates.is_none(), "{forward}");
+}
+
+#[tokio::test]
+async fn estimates_that_cannot_be_read_are_a_note() {
+    let (rewound, mut safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    safety_clone.crash();
+    let report = verify(&rewound, &safety_clone, Expect::Checks, "").await.unwrap();
+    assert!(report.passed && report.estimates.is_none(), "{report}");
+    assert!(report.notes.iter().any(|note| note.contains("the source could not be compared with")), "{report}");
+}

@@ -3,7 +3,7 @@
 use super::connection::{Connection, QueryResult, Row};
 use super::identity::ServerIdentity;
 use crate::error::StatementError;
-use rewind_core::StepError;
+use rewind_core::{DatabaseTables, StepError, TableEstimate};
 use std::time::Duration;
 
 /// How long a query may run, and wait for a lock.
@@ -98,6 +98,13 @@ pub(crate) trait QueryOperations: Connection {
     /// The counters of ids that this session sees: sequences, or AUTO_INCREMENT of tables.
     fn counters(&self) -> impl Future<Output = Result<Vec<Counter>, StatementError>> + Send;
 
+    /// The databases of people that take connections, by name.
+    fn user_databases(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
+
+    /// The first [`TABLES_MAX`] tables of people in the database of this connection, with the server's estimates of their rows. It reads
+    /// the catalogue alone, within `limit`, and waits for no lock on a table.
+    fn table_estimates(&self, limit: Duration) -> impl Future<Output = Result<DatabaseTables, StatementError>> + Send;
+
     /// Identifies the server of this connection.
     fn identity(&self) -> impl Future<Output = Result<ServerIdentity, StepError>> + Send;
 }
@@ -110,6 +117,19 @@ pub(crate) fn read_counters(rows: Vec<Row>) -> Vec<Counter> {
         Some(Counter { name: name?, value, increment: increment?.parse().ok()? })
     };
     rows.into_iter().filter_map(one).collect()
+}
+
+/// The most tables of a database whose estimates are read: a list of more is told to be a part.
+pub(crate) const TABLES_MAX: usize = 20_000;
+
+/// Reads rows of name and estimate, of which there is one more than [`TABLES_MAX`] where the list is a part.
+pub(crate) fn read_estimates(rows: Vec<Row>) -> DatabaseTables {
+    let has_more = rows.len() > TABLES_MAX;
+    let one = |row: Row| {
+        let [table, rows] = <[Option<String>; 2]>::try_from(row).ok()?;
+        Some(TableEstimate { table: table?, rows: rows.and_then(|rows| rows.parse().ok()) })
+    };
+    DatabaseTables { tables: rows.into_iter().take(TABLES_MAX).filter_map(one).collect(), has_more }
 }
 
 /// Sorts what finding tables came to: a query that cannot be planned reads none, a lost session is an error.

@@ -6,20 +6,16 @@ use super::errors::ABOUT_NAMES;
 use super::quote::identifier;
 use super::{Variant, called, rewritten};
 use crate::engine::identity::ServerIdentity;
-use crate::engine::queries::read_counters;
+use crate::engine::queries::{TABLES_MAX, read_counters, read_estimates};
 use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, QueryResult, Row, Table};
 use crate::error::StatementError;
-use rewind_core::StepError;
+use rewind_core::{DatabaseTables, StepError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl QueryOperations for MysqlConnection {
     async fn begin_read_only(&self, limits: QueryLimits) -> Result<(), StatementError> {
-        // Zero would mean no limit.
-        let statement = match self.variant {
-            Variant::MySql => format!("max_execution_time = {}", limits.statement.as_millis().max(1)),
-            Variant::MariaDb => format!("max_statement_time = {}", limits.statement.as_secs_f64().max(0.001)),
-        };
+        let statement = self.statement_limit(limits.statement);
         // MySQL waits for locks by the second.
         let lock = limits.lock.as_millis().div_ceil(1000).max(1);
         // By session: MySQL has no settings of a transaction, and the next one sets them anew. The query is written for the mode of the
@@ -93,10 +89,7 @@ impl QueryOperations for MysqlConnection {
     }
 
     async fn counters(&self) -> Result<Vec<Counter>, StatementError> {
-        if matches!(self.variant, Variant::MySql) {
-            // Otherwise MySQL answers what it knew up to a day ago.
-            self.execute("SET SESSION information_schema_stats_expiry = 0").await?;
-        }
+        self.forget_statistics().await?;
         let rows = self
             .rows(
                 "SELECT CONCAT('`', REPLACE(table_schema, '`', '``'), '`.`', REPLACE(table_name, '`', '``'), '`'), \
@@ -107,6 +100,27 @@ impl QueryOperations for MysqlConnection {
             )
             .await?;
         Ok(read_counters(rows))
+    }
+
+    async fn user_databases(&self) -> Result<Vec<String>, StatementError> {
+        self.values(
+            "SELECT schema_name FROM information_schema.schemata \
+             WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1",
+        )
+        .await
+    }
+
+    async fn table_estimates(&self, limit: Duration) -> Result<DatabaseTables, StatementError> {
+        self.forget_statistics().await?;
+        self.execute(&format!("SET SESSION {}", self.statement_limit(limit))).await?;
+        let rows = self
+            .rows(&format!(
+                "SELECT table_name, table_rows FROM information_schema.tables WHERE table_schema = DATABASE() \
+                 AND table_type = 'BASE TABLE' ORDER BY 1 LIMIT {}",
+                TABLES_MAX + 1
+            ))
+            .await?;
+        Ok(read_estimates(rows))
     }
 
     /// Servers differ in which of these names they have; those that they have tell them apart.
@@ -141,6 +155,26 @@ impl QueryOperations for MysqlConnection {
 }
 
 impl MysqlConnection {
+    /// The setting that bounds each query of the session.
+    fn statement_limit(&self, limit: Duration) -> String {
+        // Zero would mean no limit.
+        match self.variant {
+            Variant::MySql => format!("max_execution_time = {}", limit.as_millis().max(1)),
+            Variant::MariaDb => format!("max_statement_time = {}", limit.as_secs_f64().max(0.001)),
+        }
+    }
+
+    /// Has the session read what the engine knows of tables now: otherwise MySQL answers what it knew up to a day ago.
+    async fn forget_statistics(&self) -> Result<(), StatementError> {
+        match self.variant {
+            // MySQL 5.7 and MariaDB keep nothing, and do not have the setting.
+            Variant::MySql if self.version >= (8, 0, 0) => {
+                self.execute("SET SESSION information_schema_stats_expiry = 0").await
+            }
+            Variant::MySql | Variant::MariaDb => Ok(()),
+        }
+    }
+
     /// The start of the server, RFC 3339 in UTC.
     async fn started_at(&self) -> Result<Option<String>, StatementError> {
         let schema = match self.variant {

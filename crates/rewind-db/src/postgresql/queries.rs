@@ -4,10 +4,10 @@ use super::connection::PostgresqlConnection;
 use super::quote::table_name;
 use super::{INVALID_DATABASE, called, plan};
 use crate::engine::identity::ServerIdentity;
-use crate::engine::queries::read_counters;
+use crate::engine::queries::{TABLES_MAX, read_counters, read_estimates};
 use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, QueryResult, Table};
 use crate::error::StatementError;
-use rewind_core::StepError;
+use rewind_core::{DatabaseTables, StepError};
 use std::time::Duration;
 
 impl QueryOperations for PostgresqlConnection {
@@ -89,6 +89,33 @@ impl QueryOperations for PostgresqlConnection {
             )
             .await?;
         Ok(read_counters(rows))
+    }
+
+    async fn user_databases(&self) -> Result<Vec<String>, StatementError> {
+        self.databases_with_counters().await.map(Option::unwrap_or_default)
+    }
+
+    async fn table_estimates(&self, limit: Duration) -> Result<DatabaseTables, StatementError> {
+        self.execute(&format!("SET statement_timeout = {}", limit.as_millis())).await?;
+        // `reltuples` is in the catalogue, so a restore has it as it was at the target. The counter of live rows goes on with each commit,
+        // but no restore and no reader has it: it counts only where its server has seen the table analysed or vacuumed, which sets it.
+        // Never analysed is -1, before PostgreSQL 14 none of no pages. An unlogged table is empty after a restore, which the preflight
+        // names, and a partitioned one has the rows of its partitions.
+        let rows = self
+            .rows(&format!(
+                "SELECT n.nspname || '.' || c.relname, CASE WHEN c.relkind = 'p' THEN 0 \
+                 WHEN coalesce(pg_catalog.pg_stat_get_last_analyze_time(c.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid), \
+                 pg_catalog.pg_stat_get_last_vacuum_time(c.oid), pg_catalog.pg_stat_get_last_autovacuum_time(c.oid)) IS NOT NULL \
+                 THEN pg_catalog.pg_stat_get_live_tuples(c.oid) \
+                 WHEN c.reltuples < 0 OR c.reltuples = 0 AND c.relpages = 0 \
+                 AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 140000 THEN NULL \
+                 ELSE pg_catalog.int8(c.reltuples) END \
+                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+                 ORDER BY 1 LIMIT {TABLES_MAX} + 1"
+            ))
+            .await?;
+        Ok(read_estimates(rows))
     }
 
     async fn identity(&self) -> Result<ServerIdentity, StepError> {

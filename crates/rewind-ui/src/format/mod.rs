@@ -3,6 +3,7 @@
 
 mod approval;
 mod clusters;
+mod estimates;
 mod notice;
 mod outcome;
 mod plan;
@@ -19,7 +20,7 @@ pub use notice::{decided, ending, failed, moment, started};
 pub use outcome::outcome;
 pub use plan::{plan, start_of};
 pub use proposal::{decision_basis, proposal};
-pub use recovery::{recoveries, recovery};
+pub use recovery::{recoveries, recovery, recovery_in_short};
 pub use report::{Values, report};
 pub use standing::{Place, standing, standing_after, standing_before, standing_in_chat};
 pub use undo::undo;

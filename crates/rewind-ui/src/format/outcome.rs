@@ -1,5 +1,6 @@
 //! The outcome of an execution.
 
+use super::estimates::short_lines;
 use super::plan::plan;
 use crate::document::Document;
 use rewind_core::{
@@ -66,7 +67,7 @@ fn undone_result(undone: &Undone) -> String {
         // The reason is among what was done.
         (Some(_), _) => format!("Undone: the records lead to {cluster}; NOT CONFIRMED that all clients are there"),
         (None, Some(at)) => {
-            format!("Undone: traffic is back on {cluster}; the last name was seen to lead there at {at}")
+            format!("Undone: traffic is back on {cluster}; the last name was seen to lead there at {}", format_time(at))
         }
         (None, None) => format!("Undone: traffic is back on {cluster}"),
     }
@@ -89,6 +90,41 @@ pub(super) fn past_fields(outcome: &Outcome) -> Document {
         Outcome::Recovered(recovered) => recovered_past(recovered),
         Outcome::Undone(undone) => undone_past(undone),
     }
+}
+
+/// Formats the same in a few lines: what people have to read is counted.
+pub(super) fn past_in_short(outcome: &Outcome) -> Document {
+    let Outcome::Recovered(recovered) = outcome else { return past_fields(outcome) };
+    let mut document = Document::new();
+    document.field("rewound to", recovered.rewound_to);
+    if let Some(why) = &recovered.unconfirmed {
+        document.warning(format!("NOT CONFIRMED that clients are on the rewound data alone: {why}"));
+    }
+    if let Some(writes) = &recovered.not_carried_over {
+        document.field("not carried over", format!("writes from {} to {}", writes.from, writes.to));
+    }
+    let (all, passed) = (recovered.checks.len(), recovered.checks.iter().filter(|check| check.passed).count());
+    document.field("checks", checks(all, passed));
+    let (jobs, differences) = (recovered.held_jobs.len(), recovered.differences.len());
+    let counts = [(jobs, "held job"), (differences, "difference"), (recovered.notes.len(), "note")];
+    if let Some(counts) = counted(&counts) {
+        document.warning(format!("to read: {counts}"));
+    }
+    document
+}
+
+/// Counts what is left out; none where that is nothing.
+pub(super) fn counted(counts: &[(usize, &str)]) -> Option<String> {
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
+}
+
+fn checks(all: usize, passed: usize) -> String {
+    if all == 0 { "none were given".to_owned() } else { format!("{passed} of {all} passed") }
 }
 
 fn recovered_past(recovered: &Recovered) -> Document {
@@ -166,16 +202,19 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     document
 }
 
-/// Adds what was verified: the number of checks, and the rows of each table that they read.
+/// Adds what was verified: the number of checks, the rows of each table that they read, and estimates of the others.
 // The values that checks found are data of the database, and this goes to mail and chat as well.
 fn verified(document: &mut Document, recovered: &Recovered) {
     let (all, passed) = (recovered.checks.len(), recovered.checks.iter().filter(|check| check.passed).count());
-    document.field("checks", if all == 0 { "none were given".to_owned() } else { format!("{passed} of {all} passed") });
+    document.field("checks", checks(all, passed));
     for table in recovered.tables.iter().take(TABLES) {
         document.field("rows", table);
     }
     if recovered.tables.len() > TABLES {
         document.field("rows", format!("and {} more tables", recovered.tables.len() - TABLES));
+    }
+    for line in recovered.estimates.iter().flat_map(short_lines) {
+        document.field("estimates", line);
     }
 }
 

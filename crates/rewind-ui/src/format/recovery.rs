@@ -1,6 +1,6 @@
 //! The status of one recovery, and a list of several.
 
-use super::outcome::past_fields;
+use super::outcome::{past_fields, past_in_short};
 use super::standing::Place;
 use crate::document::Document;
 use jiff::Timestamp;
@@ -49,6 +49,19 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
         document.extend(past_fields(outcome));
     }
     document.extend(afterwards(recovery));
+    document
+}
+
+/// Formats the past of a recovery that has ended in a few lines, for a channel: the status has all of it.
+pub fn recovery_in_short(recovery: &RecoveryRecord, place: Place) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("{}: {}", recovery.id, recovery.state));
+    document.field("cluster", &recovery.cluster);
+    if let Some(outcome) = &recovery.outcome {
+        document.extend(past_in_short(outcome));
+    }
+    document.extend(afterwards(recovery));
+    document.field("all of it", place.typed(&format!("rewind status {}", recovery.id)));
     document
 }
 

@@ -1,5 +1,6 @@
 //! The report of verification.
 
+use super::estimates::estimates;
 use crate::document::Document;
 use rewind_core::Report;
 
@@ -12,7 +13,8 @@ pub enum Values {
     Hidden,
 }
 
-/// Formats a report: its checks, the rows of the tables that they read, its notes, and the login that was used.
+/// Formats a report: its checks, the rows of the tables that they read, the tables of all databases with estimates of their rows, its
+/// notes, and the login that was used.
 pub fn report(report: &Report, values: Values) -> Document {
     let mut document = Document::new();
     // A report without checks has `passed: true`: to say "all passed" of it would be taken for a proof.
@@ -36,6 +38,7 @@ pub fn report(report: &Report, values: Values) -> Document {
     for table in &report.tables {
         document.item(table.to_string());
     }
+    document.extend(report.estimates.as_ref().map(estimates).unwrap_or_default());
     for note in &report.notes {
         document.warning(note);
     }

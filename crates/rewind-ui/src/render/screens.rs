@@ -215,6 +215,16 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("remove", format::removal(&inventory().clusters[0], &["payments-r".to_owned()])),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
+        (
+            "asked",
+            format::approval_request(
+                "operation-001",
+                &asked,
+                &asked.hash(),
+                time("2026-11-23T11:40:00Z"),
+                Place::Terminal,
+            ),
+        ),
         ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
         ("failure", format::failed("operation-001", Ending::NothingChanged, Some(CAUSE))),
     ]

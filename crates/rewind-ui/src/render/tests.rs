@@ -1,12 +1,12 @@
 //! The same documents, rendered in every way: exact texts, and no fact that one rendering has and another lacks.
 
 use super::{plain, slack, terminal};
-use crate::document::Document;
-use crate::format::{self, Values};
+use crate::document::{Document, Line};
+use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, recovery_record, restored, safety_clone, time};
 use rewind_core::{
-    Check, CheckResult, Difference, Expectation, HeldJob, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered,
-    RecoveryRecord, Report, Restored, TableCount, Tls,
+    Check, CheckResult, ComparedTables, DatabaseTables, Difference, Estimates, Expectation, HeldJob, KeptSafetyClone,
+    Login, Outcome, Plan, Proposal, Recovered, RecoveryRecord, Report, Restored, TableCount, TableEstimate, Tls,
 };
 
 fn report() -> Report {
@@ -30,7 +30,22 @@ fn report() -> Report {
         note: None,
     }];
     let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
-    Report::new(login, checks, tables, vec!["old can only be dropped".to_owned()])
+    let report = Report::new(login, checks, tables, vec!["old can only be dropped".to_owned()]);
+    Report { estimates: Some(estimates()), ..report }
+}
+
+/// A dropped table, a table whose rows were deleted, one that was made since, and a database that was not read.
+fn estimates() -> Estimates {
+    let tables = |tables: &[(&str, Option<u64>)]| DatabaseTables {
+        tables: tables.iter().map(|(table, rows)| TableEstimate { table: (*table).to_owned(), rows: *rows }).collect(),
+        has_more: false,
+    };
+    let restored =
+        tables(&[("public.orders", Some(1_234_567)), ("public.carts", Some(12_900)), ("public.items", None)]);
+    let source = tables(&[("public.orders", Some(30)), ("public.items", None), ("public.orders_archive", Some(800))]);
+    let notes = vec!["1 of 2 databases were not read: the time for it was used up".to_owned()];
+    let shop = ComparedTables::of("shop", restored, source);
+    Estimates::of(("orders-r", "orders"), (Vec::new(), vec!["crm".to_owned()]), vec![shop], notes)
 }
 
 /// A proposal in which every list has something. Of its differences the restore's comes twice, as the state machine has it.
@@ -56,6 +71,7 @@ pub(super) fn recovered_with_everything() -> Recovered {
     Recovered {
         checks: report.checks,
         tables: report.tables,
+        estimates: report.estimates,
         notes: report.notes,
         differences: vec![Difference::new("log exports", "audit", "none", "turn them on")],
         timings: [("RequestApproval".to_owned(), 10.0), ("total".to_owned(), 14.1)].into(),
@@ -148,16 +164,98 @@ fn chat_and_mail_name_the_checks_and_the_command_that_shows_their_values() {
     let at = time("2026-11-23T11:40:00Z");
     for document in [
         format::approval_mail(&recovery(), &asked, at).1,
-        format::approval_request("r-1", &asked, &asked.hash(), at),
+        format::approval_request("r-1", &asked, &asked.hash(), at, Place::Chat),
         format::proposal(&asked, Values::Hidden),
     ] {
         let text = plain(&document);
         assert!(!text.contains("canary") && text.contains("check \"rows are back\" in shop passed"), "{text}");
     }
-    let text = plain(&format::approval_request("r-1", &asked, &asked.hash(), at));
-    assert!(text.contains("what the checks found: rewind status r-1"), "{text}");
+    for (place, command) in [(Place::Chat, "/rewind status r-1"), (Place::Terminal, "rewind status r-1")] {
+        let request = format::approval_request("r-1", &asked, &asked.hash(), at, place);
+        assert!(request.lines().contains(&Line::Field("all of it", command.to_owned())), "{}", plain(&request));
+    }
     let shown = plain(&format::proposal(&asked, Values::Shown));
     assert_eq!(shown.matches("found canary").count(), 2, "{shown}");
+}
+
+/// Every list longer than anybody reads, by names as long as a database lets them be.
+fn long_proposal() -> Proposal {
+    let mut asked = proposal();
+    let record = asked.plan.dns[0].clone();
+    (asked.plan.dns, asked.plan.warnings) = (vec![record; 20], vec!["a warning".repeat(20); 30]);
+    let report = asked.report.as_mut().unwrap();
+    let check = CheckResult { name: "n".repeat(60), passed: true, ..report.checks[1].clone() };
+    report.checks = [vec![check; 40], report.checks.clone()].concat();
+    report.notes = vec!["a note".repeat(50); 40];
+    asked
+}
+
+#[test]
+fn a_request_for_approval_fits_on_a_phone_however_much_there_is_to_read() {
+    let at = time("2026-11-23T11:40:00Z");
+    for asked in [proposal(), long_proposal(), in_place()] {
+        let request = format::approval_request("r-1", &asked, &asked.hash(), at, Place::Chat);
+        assert!(request.lines().len() <= 16, "{}", plain(&request));
+        assert!(request.lines().iter().all(|line| line.text().chars().count() <= 240), "{}", plain(&request));
+        // The hash is that of all of it.
+        assert!(request.lines().contains(&Line::Field("hash", asked.hash())), "{}", plain(&request));
+    }
+    let text = plain(&format::approval_request("r-1", &long_proposal(), "3fa9c1d20b7e", at, Place::Chat));
+    let failed = text.find("check \"a < b & c\" in shop failed").unwrap();
+    assert!(failed < text.find("passed").unwrap() && text.contains("- and 37 more checks\n"), "{text}");
+    assert!(text.contains("! to read before: 30 warnings, 40 notes, 2 differences\n"), "{text}");
+}
+
+#[test]
+fn the_end_in_a_channel_counts_what_is_to_be_read_and_hides_no_doubt() {
+    let many = Recovered {
+        notes: vec!["a note".to_owned(); 60],
+        unconfirmed: Some("app is on orders".to_owned()),
+        ..recovered_with_everything()
+    };
+    let outcome = Some(Outcome::Recovered(Box::new(many)));
+    let record = RecoveryRecord { state: "Recovered".to_owned(), outcome, ..recovery_record(&plan()) };
+    let text = plain(&format::recovery_in_short(&record, Place::Chat));
+    for part in
+        ["Recovered", "NOT CONFIRMED", "app is on orders", "1 of 2 passed", "! to read: 1 difference, 60 notes\n"]
+    {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+    assert!(
+        text.contains("not carried over writes from") && text.contains(&format!("/rewind status {}", record.id)),
+        "{text}"
+    );
+    assert!(text.lines().count() <= 10, "{text}");
+}
+
+#[test]
+fn a_request_without_checks_has_what_estimates_show() {
+    let mut asked = proposal();
+    let report = asked.report.as_mut().unwrap();
+    report.checks.clear();
+    let at = time("2026-11-23T11:40:00Z");
+    let text = plain(&format::approval_request("r-1", &asked, "3fa9c1d20b7e", at, Place::Chat));
+    assert_eq!(
+        text,
+        "\
+r-1 waits for a decision until 2026-11-23T11:40:00Z
+  cluster          orders, back to 2026-11-23T10:30:00Z on orders-r; traffic is still on the source
+  if you approve   orders is fenced, and db.example.com and 1 more move to orders-r
+  if you reject    no traffic is moved, and orders-r is deleted if nobody uses it
+  ! what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
+  checks           none were given: there are estimates alone
+  ! shop: 3 of 4 tables are there; missing on orders-r: public.orders_archive (about 800 rows); missing on orders: public.carts (about 12 k rows); public.orders about 1.2 M rows, on orders about 30
+  - orders lacks the database crm; not all was read
+  ! to read before: 1 warning, 1 note, 2 differences
+  all of it        /rewind status r-1
+  hash             3fa9c1d20b7e
+"
+    );
+    let blind = Proposal { report: asked.report.map(|report| Report { estimates: None, ..report }), ..asked };
+    let text = plain(&format::approval_request("r-1", &blind, "3fa9c1d20b7e", at, Place::Chat));
+    assert!(text.contains("none were given, and nothing is known of the tables"), "{text}");
+    // They are a part of what is approved.
+    assert_ne!(blind.hash(), proposal().hash());
 }
 
 #[test]
@@ -182,6 +280,10 @@ The rewound data (NOT all checks passed):
   + check \"rows are back\" in shop passed: expected 2, found 2; the source has 0
   ! check \"a < b & c\" in shop failed: expected 2, found 3
   - public.orders in shop: 2 rows, 0 on the source
+  ! shop: 3 of 4 tables are there; missing on orders-r: public.orders_archive (about 800 rows); missing on orders: public.carts (about 12 k rows); public.orders about 1.2 M rows, on orders about 30
+  - databases that orders lacks: crm
+  ! not estimated: 1 of 2 databases were not read: the time for it was used up
+  - estimates, not counts, of 4 tables in 1 database on orders-r and orders; 1 table never analysed, so nobody knows of their rows
   ! old can only be dropped
   login            postgres, secret version AWSCURRENT, TLS with a verified certificate
 Differences between the restored cluster and the source:
@@ -257,6 +359,10 @@ writer: orders-r.cluster-x.us-east-1.rds.amazonaws.com
 :white_check_mark: check \"rows are back\" in shop passed
 :warning: check \"a &lt; b &amp; c\" in shop failed
 • public.orders in shop: 2 rows, 0 on the source
+:warning: shop: 3 of 4 tables are there; missing on orders-r: public.orders_archive (about 800 rows); missing on orders: public.carts (about 12 k rows); public.orders about 1.2 M rows, on orders about 30
+• databases that orders lacks: crm
+:warning: not estimated: 1 of 2 databases were not read: the time for it was used up
+• estimates, not counts, of 4 tables in 1 database on orders-r and orders; 1 table never analysed, so nobody knows of their rows
 :warning: old can only be dropped
 login: postgres, secret version AWSCURRENT, TLS with a verified certificate
 *Differences between the restored cluster and the source:*
@@ -366,6 +472,7 @@ fn the_end_has_checks_rows_and_what_is_to_do_and_how_long_people_took() {
         "1 of 2 passed",
         "public.orders in shop: 2 rows, 0 on the source",
         "log exports: turn them on",
+        "estimates        shop: 3 of 4 tables are there; missing on orders-r: public.orders_archive (about 800 rows)",
         "10.0 s waiting for people, 4.1 s working",
     ] {
         assert!(text.contains(part), "{text}\nlacks {part}");
