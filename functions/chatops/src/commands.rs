@@ -176,7 +176,7 @@ impl<P: Ports> ChatApp<P> {
         let recovery = self.ports.client().recovery(&id).await?;
         let mut document = format::recovery(&recovery, self.ports.clock().now());
         if recovery.approval.is_some() {
-            document.extend(self.proposal(&id, self.left_for_standing(began)).await);
+            document.extend(self.proposal(&id, self.left_of(timeouts::CHAT_STANDING, began)).await);
         }
         document.extend(self.standing(&recovery, self.left_of(timeouts::CHAT_STANDING, began)).await);
         Ok(SlackMessage::private(document))
