@@ -21,7 +21,8 @@ def test_recovery_and_its_undo_from_chat(stack):
     cluster = settled_shop(stack, "e2e-chat")
     target = cluster.mistake("DELETE FROM orders")
     check = "[orders are back] shop: SELECT count(*) FROM orders => 4000"
-    asked = f"{cluster.name} {target.isoformat()} --dns {stack.zone}:{cluster.record}"
+    # The cluster behind the name, and its record with it.
+    asked = f"{cluster.record} {target.isoformat()}"
     asked += f' --check "{check}" --new-cluster {cluster.name}-r'
     plan = slack.says(CLEO, asked)
     if "planning" in plan.text:
@@ -66,7 +67,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     contains(slack.says(ANN, f"status {run.id}").text, stands)
 
     way_back = slack.says(BEN, f"undo {run.id}")
-    contains(way_back.text, f"The undo of {run.id}", f"move {cluster.record}")
+    contains(way_back.text, f"The undo of {run.id}", f"move {cluster.record}", f"traffic: {cluster.name}-r; fenced: {cluster.name}")
     contains(slack.says(ANN, f"undo {run.id} --confirm {cluster.name}").text, "you may look, and not decide")
     contains(slack.presses(BEN, way_back.button("Undo it")).text, f"{run.id}-undo is started")
     undone = lambda: run.item().get("state") == "Undone"

@@ -32,9 +32,9 @@ pub(crate) async fn run(
         output.note(&format::undo(&recovery));
         // Before the question too: people may have moved records or lifted a fence since the record was written.
         let world = (&Rds::new(aws), &Route53::from_env(aws));
-        let looking = client.standing(&recovery, world, SystemClock.now());
+        let seen = client.standing(&recovery, world, SystemClock.now());
         let standing =
-            within(STANDING_TIMEOUT, looking).await.unwrap_or_else(|OutOfTime| Standing::not_seen(id, TOO_LATE));
+            within(STANDING_TIMEOUT, seen).await.unwrap_or_else(|OutOfTime| Standing::not_seen(id, TOO_LATE));
         output.note(&format::standing_before(&standing));
         confirm = Some(ask(&format!("To do it, type the source's name, {}:", recovery.cluster))?);
     }

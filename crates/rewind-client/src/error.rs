@@ -8,7 +8,7 @@ pub enum ClientError {
     /// The request was refused: nothing was started or decided.
     #[error("{0}")]
     Refused(String),
-    /// What was typed cannot be understood: nothing was started.
+    /// The arguments cannot be understood: nothing was started.
     #[error("{0}")]
     Usage(String),
     /// There is no recovery of that id.

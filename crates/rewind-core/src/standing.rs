@@ -161,7 +161,10 @@ pub struct Standing {
 impl Standing {
     /// Derives how things stand from a record and from what was seen.
     pub fn of(recovery: &RecoveryRecord, world: &World) -> Self {
-        let (names, lasted) = (Names::of(recovery), Lasted::of(recovery, world));
+        let names = Names::of(recovery);
+        let after_end = world.fences.found().filter(|_| world.runs.found() == Some(&false));
+        let lasted =
+            after_end.and_then(|fences| Lasted::of(recovery, fences.source_lifted_at.filter(|_| !fences.source)));
         Self {
             brief: brief(&names, world),
             outage: outage(&names, world),

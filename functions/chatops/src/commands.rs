@@ -100,7 +100,7 @@ impl<P: Ports> ChatApp<P> {
         let name = RecoveryName::Generated(self.ports.clock().now());
         let started = self.ports.client().start(name, request, &()).await?;
         Ok(match self.ended(&started.id, self.left_of(timeouts::CHAT_PLAN, began)).await? {
-            Some(execution) => plan_message(&started.id, &execution).above(format::moment(moment)).into(),
+            Some(execution) => plan_message(&started.id, &execution).below(format::moment(moment)).into(),
             None => {
                 let back = moment.map(|moment| format!(" the way back to {moment}")).unwrap_or_default();
                 let notice = format!("planning{back}: the plan comes here in a moment …");

@@ -50,12 +50,6 @@ impl SlackMessage {
         Self { verbatim: true, ..Self::private(Document::of_lines(text)) }
     }
 
-    /// Puts a document above the message.
-    pub(crate) fn above(self, mut document: Document) -> Self {
-        document.extend(self.document);
-        Self { document, ..self }
-    }
-
     /// Puts a document below the message, above its buttons.
     pub(crate) fn below(mut self, document: Document) -> Self {
         self.document.extend(document);

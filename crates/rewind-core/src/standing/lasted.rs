@@ -1,6 +1,5 @@
 //! How long clients were without a database by a recovery that ended without an output, which has the outage of one that ended well.
 
-use super::World;
 use crate::outcome::Ending;
 use crate::record::RecoveryRecord;
 use crate::time::format_time;
@@ -18,16 +17,14 @@ pub(super) struct Lasted {
 }
 
 impl Lasted {
-    /// Derives it from a record and from what was seen; none where nothing was fenced or was seen, and while the recovery runs.
-    pub(super) fn of(recovery: &RecoveryRecord, world: &World) -> Option<Self> {
-        let (begun, fences) = (recovery.fence_begun_at?, world.fences.found()?);
-        if recovery.outcome.is_some() || world.runs.found() != Some(&false) {
-            return None;
-        }
+    /// Derives it from the record of a recovery that does not run any more, and from the time at which the fence of its source was lifted,
+    /// if it is; none where nothing was fenced, and where the output has it.
+    pub(super) fn of(recovery: &RecoveryRecord, lifted_at: Option<Timestamp>) -> Option<Self> {
+        let begun = recovery.fence_begun_at.filter(|_| recovery.outcome.is_none())?;
         // Its own way back lifts the fence when the records lead to the source again. A person lifts it whenever they like, and
         // clients that had reached the restored cluster before were not without one until then.
         let is_end = recovery.moved.is_none() || recovery.state == Ending::RolledBack.name();
-        let over = fences.source_lifted_at.filter(|at| is_end && !fences.source && *at >= begun);
+        let over = lifted_at.filter(|at| is_end && *at >= begun);
         Some(Self { source: recovery.cluster.clone(), begun, over })
     }
 
