@@ -189,6 +189,8 @@ fn screens() -> Vec<(&'static str, Document)> {
              deleted into a snapshot, if nobody uses or protects it"
                 .into(),
         ],
+        confirmed_at: Some(time("2026-11-23T10:52:07.183Z")),
+        unconfirmed: None,
         timings: BTreeMap::new(),
     };
     let moved = Some(PossiblyMoved { dns: recovered_with_everything().dns, ..PossiblyMoved::default() });
