@@ -251,11 +251,10 @@ fn of_undo() -> Vec<State> {
             .next("ReadUndoFence")
             .catch(&ANY, Vec::new(), "ReadUndoFence"),
         State::table("ReadUndoFence", "getItem")
-            .waits_half_an_hour()
             .progress("reads whether the stopped undo had begun to fence the restored cluster")
             .comment(
                 "Its first change to a recovery that ended well: the record of that fence is written before the fence changes anything. \
-                 One that cannot be read counts as there.",
+                 One that cannot be read counts as there, and people are told at once.",
             )
             .argument("Key", object([("id", text("'fence#' & $id"))]))
             .argument("ConsistentRead", true.into())

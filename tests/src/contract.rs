@@ -410,6 +410,8 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "RecordCancelled",
         "RecordStopped",
         "RecordUndoStopped",
+        "EndUndoWatch",
+        "ReadUndone",
     ];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
