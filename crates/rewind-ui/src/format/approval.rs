@@ -1,7 +1,7 @@
 //! The request for approval, in chat and by mail: as short as a phone's screen. The status of the recovery has all of it.
 
 use super::estimates::in_short;
-use super::outcome::counted;
+use super::short::{LINE_MAX, counted};
 use super::standing::Place;
 use crate::document::Document;
 use jiff::Timestamp;
@@ -9,8 +9,6 @@ use rewind_core::{Plan, Proposal, Recovery, Report, Restored, cut, format_durati
 
 /// The most checks that are named: the status has all of them.
 const CHECKS: usize = 5;
-/// The longest line that others wrote a part of, in bytes: the reason of a check, or the names of tables.
-pub(super) const LINE_MAX: usize = 240;
 
 /// Formats a request for approval, for chat and mail: what will happen, the checks without their values, what is not carried over, the
 /// hash of the whole proposal, and the time until which a person may decide.

@@ -1,6 +1,6 @@
 //! The tables of all databases and estimates of their rows: in full for a report, and in two lines for a phone.
 
-use super::approval::LINE_MAX;
+use super::short::LINE_MAX;
 use crate::document::{Document, Line};
 use rewind_core::{DatabaseEstimates, Estimates, MissingTable, Named, RowEstimates, cut};
 

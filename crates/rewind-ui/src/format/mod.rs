@@ -10,6 +10,7 @@ mod plan;
 mod proposal;
 mod recovery;
 mod report;
+mod short;
 mod standing;
 mod undo;
 mod window;

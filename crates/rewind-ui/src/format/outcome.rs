@@ -2,6 +2,7 @@
 
 use super::estimates::short_lines;
 use super::plan::plan;
+use super::short::counted;
 use crate::document::Document;
 use rewind_core::{
     Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone, WritesNotCarriedOver,
@@ -111,16 +112,6 @@ pub(super) fn past_in_short(outcome: &Outcome) -> Document {
         document.warning(format!("to read: {counts}"));
     }
     document
-}
-
-/// Counts what is left out; none where that is nothing.
-pub(super) fn counted(counts: &[(usize, &str)]) -> Option<String> {
-    let counts: Vec<String> = counts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
-        .collect();
-    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 fn checks(all: usize, passed: usize) -> String {
