@@ -9,6 +9,7 @@ pub mod fake;
 mod follow;
 mod foremost;
 mod listed;
+mod open;
 mod resume;
 mod standing;
 mod start;
@@ -20,6 +21,7 @@ pub use clusters::{RemovedCluster, removable};
 pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
+pub use open::{AskedOpening, OpenedNow};
 pub use rewind_core::Undoing;
 pub use start::{RecoveryName, StartedExecution};
 
@@ -50,6 +52,8 @@ pub struct Deployment {
     pub set_window_function: Option<String>,
     /// The ARN of the state machine that deletes what recoveries kept; none where it is not configured.
     pub clean_up_state_machine: Option<String>,
+    /// The ARN of the state machine that opens what recoveries left behind; none where it is not configured.
+    pub open_state_machine: Option<String>,
 }
 
 impl Deployment {

@@ -17,6 +17,7 @@ mod identity;
 mod inventory;
 mod jobs;
 pub mod names;
+mod opening;
 mod outcome;
 mod patterns;
 mod people;
@@ -52,6 +53,9 @@ pub use inventory::{
     Removal, RemovedBy,
 };
 pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
+pub use opening::{
+    OPEN_FOR, OPEN_FOR_LEAST, OPEN_FOR_MOST, OpenedAt, Opening, block_of, one_address, opened_secret, opened_user,
+};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,

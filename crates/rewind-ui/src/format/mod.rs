@@ -4,6 +4,7 @@
 mod approval;
 mod clusters;
 mod notice;
+mod opening;
 mod outcome;
 mod plan;
 mod proposal;
@@ -16,6 +17,7 @@ mod window;
 pub use approval::{approval_mail, approval_request};
 pub use clusters::{clusters, removal, removal_begun};
 pub use notice::{decided, ending, failed, moment, started};
+pub use opening::{closed, opened, to_open};
 pub use outcome::outcome;
 pub use plan::{plan, start_of};
 pub use proposal::{decision_basis, proposal};

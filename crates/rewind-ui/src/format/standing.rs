@@ -35,6 +35,9 @@ pub fn standing(standing: &Standing) -> Document {
     for line in &standing.fences {
         document.field("fenced", line);
     }
+    if let Some(line) = &standing.open {
+        document.field("open", line);
+    }
     for line in &standing.kept {
         document.field("kept", line);
     }
