@@ -77,7 +77,8 @@ def scenario(name, path, *rest, item=(), given=None, open=False, left=False, **m
 
 
 def opening(recovery):
-    return json.dumps({"id": recovery, "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"})
+    fields = {"id": recovery, "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"}
+    return json.dumps(fields, separators=(",", ":"))  # as $string writes it
 
 
 def scenarios():
