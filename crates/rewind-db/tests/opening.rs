@@ -41,7 +41,7 @@ async fn fence(session: &Session) -> LoginRecord {
 
 /// Runs SQL by psql, as whoever was given the login would.
 fn psql(server: &Postgres, user: &str, password: &str, sql: &str) -> Output {
-    let mut psql = Command::new("/usr/lib/postgresql/15/bin/psql");
+    let mut psql = Command::new(format!("{}/psql", support::BIN));
     psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", "shop"]);
     // Each a transaction of its own, as typed one after the other.
     psql.args(sql.split("; ").flat_map(|statement| ["-c", statement]));
