@@ -54,7 +54,6 @@ def rows(session):
 def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
     terminal = Terminal(stack)
     cluster, run = left_behind(stack, engine, "open")
-    before = cluster.logins()
     refusal = terminal.json("open", run.id, "--from", HERE, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     terminal.json("open", run.id, "--from", "127.0.0.0/8", "--confirm", cluster.name, code=2)
@@ -74,13 +73,12 @@ def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
         contains(refusal["message"], "is open already", "--close")
         assert stack.fence_groups[0] in cluster.groups and len(cluster.groups) == len(stack.fence_groups) + 1, "the fence, and one group more"
         # Clients are where they were.
-        assert cluster.sql("SELECT n FROM t", host=cluster.record) == [(1,)], "the restored cluster"
+        assert cluster.value("SELECT count(*) FROM t", host=cluster.record) == 1, "the rows of the restored cluster"
 
         terminal.run("open", run.id, "--close")
         with refused(engine.error):
             rows(session)
     is_closed(stack, engine, cluster, run, found, password)
-    assert cluster.logins() == before, "the fence is as it was"
     last = json.loads(stack.item(f"recovery#{run.id}")["lastOpening"])
     assert (last["from"], last["by"][:3], last["closedBy"][:3]) == (HERE, "ann", "ann"), "who read there"
     terminal.run("open", run.id, "--close")
