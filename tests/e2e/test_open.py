@@ -95,7 +95,7 @@ def test_it_closes_when_its_time_is_over_and_before_an_undo(stack, engine):
             rows(session)
     is_closed(stack, engine, cluster, run, found, password)
 
-    found, password = opened(stack, terminal, cluster, run)
+    found, password = opened(stack, terminal, cluster, run, "1m")
     ended = undo(stack, run.id)
     assert ended["status"] == "SUCCEEDED", f"the undo: {ended.get('cause')}"
     assert cluster.groups == sorted(stack.app_groups), "the source has its own groups again"
@@ -104,9 +104,18 @@ def test_it_closes_when_its_time_is_over_and_before_an_undo(stack, engine):
     with cluster.connect(user="app", password=APP_PASSWORD, host=cluster.record) as session:
         session.execute("INSERT INTO t VALUES (4)")
     assert "opening" not in stack.item(f"recovery#{run.id}"), "what the record tells"
+    # The rule goes with the execution that made it. Until then the address is refused to others.
+    wait_until(lambda: not rules(stack, run), "the end of the rule of what the undo closed", 100)
+
+
+def rules(stack, run):
+    """The rules of security groups that openings of this recovery have made."""
+    found = stack.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
+    return [rule for rule in found if rule.get("Description", "").startswith(f"{run.id}-open")]
 
 
 def is_closed(stack, engine, cluster, run, found, password):
+    assert rules(stack, run) == [], "whom the security group admits"
     assert "opening" not in stack.item(f"recovery#{run.id}"), "what the record tells"
     assert cluster.groups == sorted(stack.fence_groups), "the groups of a fenced source"
     with refused(engine.error):
