@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// The state machine that deletes what recoveries kept, as the stack's outputs have it
     #[arg(long, global = true, value_name = "ARN", env = "CLEAN_UP_STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) clean_up_state_machine_arn: Option<String>,
+    /// The state machine that opens what recoveries left behind, as the stack's outputs have it
+    #[arg(long, global = true, value_name = "ARN", env = "OPEN_STATE_MACHINE_ARN", help_heading = "Stack")]
+    pub(crate) open_state_machine_arn: Option<String>,
     /// The table of recoveries; otherwise the one that the state machine writes to
     #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Stack")]
     pub(crate) table: Option<String>,
@@ -74,6 +77,8 @@ pub(crate) enum Command {
     Undo(UndoOptions),
     /// End a recovery that has not ended well, and undo what it has done; what is restored is kept
     Cancel(UndoOptions),
+    /// Open the fenced source, or the safety clone, to one connection that only reads, from one address and for a time; or close it
+    Open(OpenOptions),
     /// Show how far back a cluster can go, or set it
     Window(WindowArgs),
     /// List what recoveries made or kept and is still there, or have a cluster of it removed
@@ -179,6 +184,28 @@ pub(crate) struct UndoOptions {
     pub(crate) detach: bool,
 }
 
+/// A recovery, and the one who shall read what it left behind.
+#[derive(Debug, Args)]
+pub(crate) struct OpenOptions {
+    /// The recovery that left the cluster behind
+    pub(crate) id: String,
+    /// The only address that is let in, such as 203.0.113.7, as the cluster's network sees it
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "close", conflicts_with = "close")]
+    pub(crate) from: Option<String>,
+    /// The time until it is closed, from 1m to 8h, and not longer than the cluster is kept
+    #[arg(long = "for", value_name = "LENGTH", default_value = "1h", conflicts_with = "close")]
+    pub(crate) length: String,
+    /// The database to read, where the cluster has several
+    #[arg(long, value_name = "NAME", conflicts_with = "close")]
+    pub(crate) database: Option<String>,
+    /// Close it now: the session that reads there ends
+    #[arg(long)]
+    pub(crate) close: bool,
+    /// The name of the cluster to open, to confirm that it shall be opened now
+    #[arg(long, value_name = "CLUSTER", conflicts_with = "close")]
+    pub(crate) confirm: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +226,8 @@ mod tests {
         // A shell completes words, chat does not. What is left over costs money and wakes nobody, and the function of chat has
         // no permission to read or tag clusters. Every other command has to be in both: people who have only a phone at
         // night need each of them.
-        let own = ["completions", "complete", "clusters"];
+        // Whoever reads needs a terminal anyway, and chat has no permission to open.
+        let own = ["completions", "complete", "clusters", "open"];
         for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| !own.contains(verb)) {
             assert!(chat.contains(&format!("\n  {verb} ")), "chat has no {verb}:\n{chat}");
         }

@@ -154,6 +154,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let (postgresql, mariadb) =
         (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
+    let rules = Arc::clone(&control_plane);
+    tokio::spawn(async move { rules.follow_security_groups().await });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         served = axum::serve(listener, rds::router(Arc::clone(&control_plane), callers, authorizer)) => served?,

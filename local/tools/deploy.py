@@ -36,7 +36,7 @@ def main() -> None:
     lay_out(arguments.root, arguments.binaries, arguments.out)
     packaged = time.monotonic()
     sys.path.insert(0, str(arguments.root / "infra"))
-    outputs = deploy(arguments.stack_name, arguments.out, arguments.parameter)
+    outputs = deploy(arguments.stack_name, arguments.out, [*arguments.parameter, f"OpenSecurityGroupId={open_group()}"])
     # The end-to-end tests hold the second of them to a limit, on a machine that does nothing else.
     took = f"packaged in {packaged - began:.2f} s, deployed in {time.monotonic() - packaged:.2f} s"
     print(f"{took}, at a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
@@ -116,6 +116,20 @@ def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str
     if stack.propose(url, dict(pair.split("=", 1) for pair in parameters), {}) is not None:
         stack.carry_out()
     return stack.outputs()
+
+
+OPEN_GROUP = "aurora-rewind-open"
+
+
+def open_group() -> str:
+    """Finds the security group that admits one address while a cluster is open, or creates it. With a VPC the template does."""
+    import boto3
+
+    ec2 = boto3.client("ec2")
+    known = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [OPEN_GROUP]}])["SecurityGroups"]
+    if known:
+        return known[0]["GroupId"]
+    return ec2.create_security_group(GroupName=OPEN_GROUP, Description="Admits one address while a cluster is open.")["GroupId"]
 
 
 # Actions that ministack authorizes on `*`, where AWS authorizes them on the change and the state machine, as in the template.

@@ -9,6 +9,7 @@ import contextvars
 import functools
 import json
 import os
+import pathlib
 import re
 import threading
 import types
@@ -17,7 +18,7 @@ from jsonata import Jsonata
 from jsonata import functions as jsonata_functions
 from ministack import app as gateway
 from ministack.core.responses import error_response_json
-from ministack.services import dynamodb, eventbridge, lambda_svc, sns, stepfunctions
+from ministack.services import dynamodb, ec2, eventbridge, lambda_svc, sns, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 PAYLOAD = 256 * 1024  # a state's input, result or output; a variable, and all that one Assign sets; an event or a message
@@ -464,6 +465,45 @@ def metric_alarm(record, name, props):
     return record(name, {key: value for key, value in props.items() if key != "Metrics"} | first["Metric"] | plain)
 
 
+def rules_in_force(change, params):
+    """Puts the rules of security groups in force at once, as AWS does: in the file that the control plane of RDS reads."""
+    answer = change(params)
+    if answer[0] == 200 and (path := os.environ.get("REWIND_SECURITY_GROUPS")):
+        with RULES:
+            put_rules(pathlib.Path(path))
+    return answer
+
+
+def put_rules(path: pathlib.Path) -> None:
+    rules = json.loads(path.read_text())
+    for group in ec2._security_groups.values():
+        blocks = {block["CidrIp"] for rule in group["IpPermissions"] for block in rule["IpRanges"]}
+        blocks |= {block["CidrIpv6"] for rule in group["IpPermissions"] for block in rule["Ipv6Ranges"]}
+        rules[group["GroupId"]] = sorted(blocks)
+    # Whole or not at all: the control plane may be reading it.
+    path.with_suffix(".new").write_text(json.dumps(rules))
+    path.with_suffix(".new").replace(path)
+
+
+RULES = threading.Lock()
+
+
+def authorize_ingress(authorize, params):
+    """Refuses a rule that is there already, which ministack adds to nothing."""
+    group = ec2._security_groups.get(params.get("GroupId", [""])[0], {"IpPermissions": []})
+    for rule in ec2._parse_ip_permissions(params, "IpPermissions"):
+        if any(ec2._rules_match(rule, known) for known in group["IpPermissions"]):
+            return ec2._error("InvalidPermission.Duplicate", "the specified rule already exists", 400)
+    return authorize(params)
+
+
+def limit_rules() -> None:
+    actions = ec2._ACTION_MAP
+    actions["AuthorizeSecurityGroupIngress"] = functools.partial(authorize_ingress, actions["AuthorizeSecurityGroupIngress"])
+    for action in ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]:
+        actions[action] = functools.partial(rules_in_force, actions[action])
+
+
 def tighten() -> None:
     """Puts the checks before ministack's functions."""
     for name, function in {
@@ -490,6 +530,7 @@ def tighten() -> None:
     before(eventbridge, "_put_events")(put_events)
     provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = BUS_POLICY
     limit_tags()
+    limit_rules()
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ mod json;
 mod lease;
 mod machine;
 mod names_back;
+mod open;
 mod picture;
 mod records_back;
 mod retry;
@@ -30,9 +31,10 @@ pub use json::Json;
 pub use machine::Machine;
 pub use picture::page;
 
-/// All machines: of a recovery, of its undo, of the clean-up, of the watch over a fence, and of a recovery that was stopped.
-pub fn machines() -> [Machine; 5] {
-    [rewind::machine(), undo::machine(), cleanup::machine(), watch::machine(), stopped::machine()]
+/// All machines: of a recovery, of its undo, of the clean-up, of the watch over a fence, of a recovery that was stopped, and of what is
+/// opened for reading.
+pub fn machines() -> [Machine; 6] {
+    [rewind::machine(), undo::machine(), cleanup::machine(), watch::machine(), stopped::machine(), open::machine()]
 }
 
 /// The stages of all machines with their states, by the machine's file (`stages.json`).

@@ -9,6 +9,7 @@ pub(crate) const DELETE_RESTORED: u64 = 75;
 pub(crate) const FENCE_SOURCE: u64 = 195;
 pub(crate) const FIND_RECORDS: u64 = 75;
 pub(crate) const HOLD_JOBS: u64 = 345;
+pub(crate) const OPEN_SOURCE: u64 = 135;
 pub(crate) const PREFLIGHT: u64 = 255;
 pub(crate) const START_BACKTRACK: u64 = 75;
 pub(crate) const START_RESTORE: u64 = 75;

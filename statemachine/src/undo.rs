@@ -8,6 +8,7 @@ use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, leave, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
+use crate::open;
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
@@ -76,6 +77,7 @@ fn states() -> Vec<State> {
             .assign("dns", Json::List(Vec::new()))
             .assign("state", "unknown".into())
             .assign("cleanUp", object([]))
+            .assign("opening", object([]))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
             .assign("restoredLeaseKey", "none".into())
@@ -113,6 +115,7 @@ fn states() -> Vec<State> {
             // One that ended well had clients, whoever moved the records.
             .keep_as("noneSent", &format!("{NONE_SENT} and $not($exists($states.result.Item.outcome.S))"))
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
+            .keep_as("opening", &open::of_record())
             .keep_as(
                 "recovery",
                 "($item := $states.result.Item; $exists($item.plan.S) ? {'id': $item.recoveryId.S, 'executionArn': \
@@ -265,6 +268,7 @@ fn states() -> Vec<State> {
             .when("$not($ended)", "DescribeRecovery")
             .when("$stillRunning > 0 and ($noted or $fence)", "WaitForStopped")
             .when("$leaseKey = 'none'", "AcquireLease")
+            .when("$exists($opening.id)", "CloseSource")
             .when("$count($dns) > 0", "ReadRecords")
             .next("KeepRestored"),
         State::describe_execution("DescribeRecovery", "$recovery.executionArn")
@@ -391,6 +395,22 @@ fn states() -> Vec<State> {
                 ),
                 "IsAnythingLeft",
             )
+            .fails_to("IsAnythingLeft"),
+        State::undo("CloseSource", "OpenSource")
+            .progress("ends the reading of whoever the source is open to")
+            .comment(
+                "Before clients may come back: the login goes, and its group with it. The rule of that group goes with the execution that \
+                 made it, or with its close.",
+            )
+            .inputs(["opening"])
+            .timeout(timeouts::OPEN_SOURCE)
+            .keeps_what_was_undone()
+            .next("RecordSourceClosed")
+            .fails_to("IsAnythingLeft"),
+        open::record_closed("RecordSourceClosed")
+            .assign("opening", object([]))
+            .next("IsUndoable")
+            .catch(&CONDITION_FAILED, vec![set_to("opening", object([]))], "IsUndoable")
             .fails_to("IsAnythingLeft"),
         State::step("ReadRecords")
             .function("SwapDns")

@@ -15,6 +15,7 @@ import pytest
 
 import backtrack
 import clean_up
+import opened
 import restore
 import resume
 import stopped
@@ -29,7 +30,7 @@ known = pytest.StashKey[dict]()
 
 def all_scenarios():
     found = [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
-    return [*found, *resume.scenarios(), *stopped.scenarios()]
+    return [*found, *resume.scenarios(), *stopped.scenarios(), *opened.scenarios()]
 
 
 def pytest_addoption(parser):

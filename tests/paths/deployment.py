@@ -21,7 +21,7 @@ import pytest
 from botocore.config import Config
 
 from scenario import (
-    CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS, slug,
+    CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS, slug,
 )  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -140,6 +140,7 @@ class Deployment:
                 archive.writestr(entry, (HERE / "stand_in").read_bytes())
         client = Client({"url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": None, "arns": None}).client
         client("s3").create_bucket(Bucket=BUCKET)
+        group = client("ec2").create_security_group(GroupName="open", Description="admits one address")["GroupId"]
         packaged = self.work / "packaged.yaml"
         self.cloudformation(
             "package", "--template-file", self.work / "infra" / "template.yaml", "--s3-bucket", BUCKET,
@@ -148,13 +149,13 @@ class Deployment:
         self.cloudformation(
             "deploy", "--template-file", packaged, "--stack-name", STACK, "--capabilities", "CAPABILITY_IAM",
             "--s3-bucket", BUCKET, "--parameter-overrides", "ClusterPattern=*", "SecretArns=arn:aws:secretsmanager:*:*:secret:*",
-            "HostedZoneArns=arn:aws:route53:::hostedzone/*", "RecordNames=*", "TwoPeople=off",
+            "HostedZoneArns=arn:aws:route53:::hostedzone/*", "RecordNames=*", "TwoPeople=off", f"OpenSecurityGroupId={group}",
         )  # fmt: skip
         stack = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
         return {
             "url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": outputs["TableName"], "topic": outputs["TopicArn"],
-            "undo": outputs["UndoStateMachineArn"], "arns": copies(client("stepfunctions"), outputs),
+            "undo": outputs["UndoStateMachineArn"], "group": group, "arns": copies(client("stepfunctions"), outputs),
         }  # fmt: skip
 
     def cloudformation(self, *arguments):
@@ -179,16 +180,16 @@ def copies(states, outputs):
     """Copies of the deployed state machines under known names, by which the mock configuration finds them, and three whose
     timeouts are over at once; their ARNs by name.
     """
-    rewind, undo, clean_up = [
+    rewind, undo, clean_up, opened = [
         states.describe_state_machine(stateMachineArn=outputs[name])
-        for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")
+        for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn", "OpenStateMachineArn")
     ]
     # No output: nobody starts it but a recovery.
     deployed = [*states.get_paginator("list_state_machines").paginate().search("stateMachines[].stateMachineArn")]
     watch, stopped = [
         next(states.describe_state_machine(stateMachineArn=arn) for arn in deployed if f"-{name}-" in arn) for name in ("FenceWatch", "Stopped")
     ]
-    if any("${" in machine["definition"] for machine in (rewind, undo, clean_up, watch, stopped)):
+    if any("${" in machine["definition"] for machine in (rewind, undo, clean_up, watch, stopped, opened)):
         pytest.exit("a deployed definition still holds a ${…}: a substitution is missing from the template", returncode=1)
     return {
         name: states.create_state_machine(name=name, definition=definition, roleArn=machine["roleArn"])["stateMachineArn"]
@@ -200,6 +201,7 @@ def copies(states, outputs):
             (CLEAN_UP, clean_up["definition"], clean_up),
             (WATCH, watch["definition"], watch),
             (STOPPED, stopped["definition"], stopped),
+            (OPEN, opened["definition"], opened),
             (CLEAN_UP_WITHOUT_TIMEOUTS, without(clean_up["definition"], ["2 * 3600 * 1000"]), clean_up),
         ]
     }

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from scenario import FORGED, UNDOS, VALUE, slug
+from scenario import FORGED, OPEN, UNDOS, VALUE, slug
 from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
@@ -77,7 +77,8 @@ def problems_of_calls(deployment, scenario, recovery):
     """Compares the calls that were made for a recovery, and what they were passed."""
     calls = deployment.calls_of(recovery)
     for call in calls:
-        if set(call["payload"]) != payload("undo.asl.json" if scenario.machine in UNDOS else "rewind.asl.json", call["call"]):
+        definition = "undo.asl.json" if scenario.machine in UNDOS else "rewind.asl.json"
+        if set(call["payload"]) != payload("open.asl.json" if scenario.machine == OPEN else definition, call["call"]):
             yield f"{call['call']} got {sorted(call['payload'])}"
         if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"

@@ -16,6 +16,7 @@ WATCH = "rewind-paths-watch"
 STOPPED = "rewind-paths-stopped"
 UNDO_WITHOUT_TIMEOUTS = "rewind-paths-undo-without-timeouts"
 UNDOS = (UNDO, UNDO_WITHOUT_TIMEOUTS)
+OPEN = "rewind-paths-open"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}

@@ -8,6 +8,7 @@ import pytest
 
 import backtrack
 import clean_up
+import opened
 import restore
 import resume
 import stopped
@@ -47,6 +48,11 @@ def test_stopped(deployment, scenario):
     holds(stopped.run(deployment, scenario))
 
 
+@pytest.mark.parametrize("scenario", [*opened.scenarios()], ids=name_of)
+def test_open(deployment, scenario):
+    holds([*opened.run(deployment, scenario)])
+
+
 @pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)
 def test_resume(deployment, scenario):
     holds(resume.run(deployment, scenario))
@@ -55,7 +61,7 @@ def test_resume(deployment, scenario):
 MACHINES = {
     "rewind.asl.json": [*restore.scenarios(), *backtrack.scenarios(), *resume.scenarios()],
     "undo.asl.json": undo.scenarios(), "cleanup.asl.json": clean_up.scenarios(), "watch.asl.json": [*watch.scenarios()],
-    "stopped.asl.json": [*stopped.scenarios()],
+    "stopped.asl.json": [*stopped.scenarios()], "open.asl.json": [*opened.scenarios()],
 }  # fmt: skip
 
 

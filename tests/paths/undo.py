@@ -184,6 +184,9 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
             marks = {*STEPS, "ReadRecords", "UndoFinish"}
         failed = {state for state, entries in scenario.script.items() if "error" in entries[-1] and entries[-1].get("always")}
         marks |= {"AwaitInSync", "ConfirmSource"} - failed
+        if "CloseSource" in scenario.path:
+            expected["undone"] = ["closed what was open", *expected["undone"]]
+            marks = marks | {"CloseSource"}
         timings = answer.pop("timings", {})
         if answer != expected or set(timings) != marks:
             yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
@@ -499,9 +502,26 @@ def failing():
     )
 
 
+def opened(broken):
+    """The source is open to somebody who reads there: closed first, or nothing is undone."""
+    fields = {"id": "an-opening", "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"}
+    is_open = {"opening": json.dumps(fields, separators=(",", ":"))}
+    under_lease = len([*READ, *OVER_BY_NOW, *UNDER_LEASE])
+    closed = [*SUCCESS[:under_lease], "CloseSource", "RecordSourceClosed", "IsUndoable", *SUCCESS[under_lease:]]
+    yield scenario("what is open is closed first", closed, item=is_open, calls={"CloseSource": 1})
+    refused = [*up_to("CloseSource", closed), *RELEASED]
+    script = {"CloseSource": always("RewindFailed", "no way")}
+    yield scenario("what is open cannot be closed", refused, "RewindFailed", ["no way"], item=is_open, script=script, calls=NO_CALLS)
+    yield scenario(
+        "RecordSourceClosed throws", [*up_to("RecordSourceClosed", closed), *RELEASED], "Unavailable", item=is_open,
+        mocked={"RecordSourceClosed": broken}, calls=NO_CALLS,
+    )  # fmt: skip
+
+
 def native():
     """The native states, made to throw."""
     broken = "DynamoDB.AmazonDynamoDBException"
+    yield from opened(broken)
     for state in ["ReadRecovery", "ReadFence", "AcquireLease"]:
         yield scenario(
             f"{state} throws",

@@ -63,6 +63,7 @@ const OTHER_NAMES: [(&str, &str); 25] = [
     ("ReadRecordsBack", "SwapDns"),       // after a move back that failed
     ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
+    ("CloseSource", "OpenSource"),        // its undo, which is what people ask for
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
     ("FindRecordsAgain", "FindRecords"),
@@ -74,7 +75,8 @@ const OTHER_NAMES: [(&str, &str); 25] = [
 const UNDONE_BY_ANOTHER: [(&str, &str); 2] = [("AddInstances", "DeleteRestored"), ("StartRestore", "DeleteRestored")];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 9] = [
+const UNDOING: [&str; 10] = [
+    "CloseSource",
     "InspectRestored",
     "FenceRestored",
     "AwaitForward",
@@ -93,7 +95,13 @@ const PUBLISH: &str = "arn:${Partition}:states:::sns:publish";
 const START_EXECUTION: &str = "arn:${Partition}:states:::states:startExecution";
 const DESCRIBE: &str = "arn:${Partition}:states:::aws-sdk:sfn:describeExecution";
 const STOP: &str = "arn:${Partition}:states:::aws-sdk:sfn:stopExecution";
-const NATIVE: [&str; 9] = [
+const SEE_RULES: &str = "arn:${Partition}:states:::aws-sdk:ec2:describeSecurityGroupRules";
+const ADMIT: &str = "arn:${Partition}:states:::aws-sdk:ec2:authorizeSecurityGroupIngress";
+const REVOKE: &str = "arn:${Partition}:states:::aws-sdk:ec2:revokeSecurityGroupIngress";
+const NATIVE: [&str; 12] = [
+    SEE_RULES,
+    ADMIT,
+    REVOKE,
     STOP,
     PUT_EVENTS,
     START_EXECUTION,
@@ -145,6 +153,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
         assert!(given.remove("EventBusName").is_none_or(|bus| bus == "EventBus"));
         assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
+        assert_eq!(given.remove("OpenSecurityGroupId").is_some(), machine.resource == "Open");
         assert!(given.remove("UndoArn").is_none_or(|undo| undo == "Undo"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
@@ -249,6 +258,10 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             ("aws-sdk", "sfn:describeExecution") => "states:DescribeExecution".to_owned(),
             ("aws-sdk", "sfn:stopExecution") => "states:StopExecution".to_owned(),
+            ("aws-sdk", call) => {
+                let (service, call) = call.split_once(':').unwrap();
+                format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..])
+            }
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
         }));
         // A missing permission shows only on AWS, in the first recovery that comes to that state.
@@ -412,6 +425,8 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "RecordUndoStopped",
         "EndUndoWatch",
         "ReadUndone",
+        "RecordClosed",
+        "RecordSourceClosed",
     ];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
@@ -424,6 +439,9 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         kinds.entry((kind, hour)).or_default().insert(state["Retry"].to_string());
     }
     let known = [
+        (ADMIT, false),
+        (SEE_RULES, false),
+        (REVOKE, false),
         (DESCRIBE, false),
         (STOP, false),
         (PUT_EVENTS, false),
@@ -514,7 +532,7 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
         }
     }
     // Found by its text, so the count proves that the pattern still matches.
-    assert_eq!(concluded, 7, "two ends of each machine, and a third of a recovery");
+    assert_eq!(concluded, 9, "two ends of each machine, and a third of a recovery");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
     let stopped = &template.resource("StoppedRule")["EventPattern"]["detail"];

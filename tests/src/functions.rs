@@ -74,13 +74,15 @@ impl Function {
     }
 
     /// True if the function calls a method of that name: itself, by logging in with rewind-access, by creating or deleting a
-    /// cluster with rewind-aws, or through the client of rewind-client.
+    /// cluster or changing its security groups with rewind-aws, or through the client of rewind-client.
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         // By text: building every function to ask the compiler would take minutes in each run.
         let access = self.source.contains("rewind_access::Access");
         let created = ["NewCluster", "delete_created"].iter().any(|item| self.source.contains(item));
+        let groups = self.source.contains("set_security_groups");
         call.is_match(&self.source)
+            || (groups && call.is_match(&files::read("crates/rewind-aws/src/rds/security_groups.rs")))
             || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
             || self.client().iter().any(|source| call.is_match(source))
             || (created && call.is_match(&files::read("crates/rewind-aws/src/rds/recovery_cluster.rs")))

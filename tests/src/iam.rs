@@ -92,6 +92,7 @@ fn each_adapter_names_the_action_of_every_sdk_call_that_it_makes() {
             // Tags in a call that creates something need the permission to tag as well.
             let tagging = action == "rds:AddTagsToResource"
                 && ["set_tags(", "final_db_snapshot_identifier("].iter().any(|tagging| adapter.body.contains(tagging));
+            let tagging = tagging || action == "secretsmanager:TagResource" && adapter.body.contains(".tags(");
             // AWS authorises each part of a transaction as the call that it stands for.
             let in_transaction = adapter.body.contains(".transact_write_items()")
                 && adapter.body.contains(&format!(

@@ -48,9 +48,14 @@ impl Machine {
         Self::read("Stopped", "statemachine/stopped.asl.json")
     }
 
+    /// The machine that opens what a recovery left behind.
+    pub(crate) fn open() -> Self {
+        Self::read("Open", "statemachine/open.asl.json")
+    }
+
     /// Every machine.
-    pub(crate) fn all() -> [Self; 5] {
-        [Self::rewind(), Self::undo(), Self::clean_up(), Self::watch(), Self::stopped()]
+    pub(crate) fn all() -> [Self; 6] {
+        [Self::rewind(), Self::undo(), Self::clean_up(), Self::watch(), Self::stopped(), Self::open()]
     }
 
     fn read(resource: &'static str, path: &'static str) -> Self {

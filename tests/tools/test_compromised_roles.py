@@ -25,7 +25,7 @@ MOVES, READS = (f"arn:aws:iam::210987654321:role/zones-{what}" for what in ("mov
 MARKS = [f"aurora-rewind:{mark}" for mark in ("recovery", "fenced-by", "keep-until", "safety-clone-of", "secret")]
 # As a recovery leaves the cluster that clients are on.
 LIVE = {f"aurora-rewind:{mark}": "x" for mark in ("recovery", "target", "source-resource-id", "secret")}
-ONLY_READ = re.compile(r"(rds|route53|secretsmanager|sns|kms|logs|xray):(Describe|List|Get)(?!SecretValue)")
+ONLY_READ = re.compile(r"(ec2|rds|route53|secretsmanager|sns|kms|logs|xray):(Describe|List|Get)(?!SecretValue)")
 TAGGING = {"rds:AddTagsToResource", "rds:RemoveTagsFromResource"}
 MAY_TAG = re.compile(r"rds:(AddTags|RemoveTags|Restore|Create|Copy)")
 
@@ -64,6 +64,10 @@ def record(zone: str, name: str, kind: str = "CNAME", action: str = "CREATE") ->
 def login(name: str, cluster: str | None = None) -> Thing:
     tags = {"aws:rds:primaryDBClusterArn": rds("cluster", cluster)} if cluster else {}
     return Thing("secretsmanager:.*", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}", tags)
+
+
+def group(name: str) -> Thing:
+    return Thing("ec2:.*", f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/{name}")
 
 
 def key(service: str | None) -> Thing:
@@ -120,7 +124,10 @@ THINGS = {
     "a secret of SecretArns": login("rds!cluster-0000", "shop-main"),
     "the managed secret of any other cluster": login("rds!cluster-1111", "billing-main"),
     "the secret of the chat": login("chat-AbCdEf"),
+    "the secret of what is open": dataclasses.replace(login("aurora-rewind/open/x-AbCdEf"), tags={"aurora-rewind:recovery": "x"}),
     "any other secret": login("payments/key-AbCdEf"),
+    "the security group of what is open": group("OpenSecurityGroup"),
+    "any other security group": group("sg-0fedcba9876543210"),
     "a CNAME of RecordNames": record(ZONE, "db.example.com"),
     "such a CNAME, by overwriting it": record(ZONE, "db.example.com", action="UPSERT"),
     "such a name, as another type": record(ZONE, "db.example.com", kind="A"),
@@ -146,11 +153,12 @@ THINGS = {
     "the machine of undos": machine("Undo"),
     "the machine of the clean-up": machine("CleanUpMachine"),
     "the watch of a fence": machine("FenceWatch"),
+    "the machine that opens what was left behind": machine("Open"),
     "the machine that records a stop": machine("Stopped"),
     "a recovery that runs": Thing("states:StopExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Rewind:x"),
     "the execution of a recovery": execution("Rewind"),
     "the execution of an undo": execution("Undo"),
-    "any other execution": execution("CleanUpMachine", "FenceWatch", "Stopped", "payments"),
+    "any other execution": execution("CleanUpMachine", "FenceWatch", "Open", "Stopped", "payments"),
     "any other state machine": machine("payments"),
     "people who approve": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:Approvals"),
     "any other topic": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:payments"),
@@ -336,7 +344,7 @@ def test_nobody_but_the_machines_may_speak_as_the_product():
         )  # fmt: skip
         if combine_resource_policy(evaluate(request, everything), request, policy, ACCOUNT).decision == "Allow":
             speak.add(principal.removeprefix(f"{ROLES}/"))
-    assert speak == {"FenceWatchRole", "RewindRole", "StoppedRole", "UndoRole"}
+    assert speak == {"FenceWatchRole", "OpenRole", "RewindRole", "StoppedRole", "UndoRole"}
 
 
 @pytest.mark.parametrize("parameter", ["ClusterPattern", "SecretArns", "HostedZoneArns", "RecordNames"])

@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import os
+import re
 import threading
 import time
 
@@ -16,7 +17,7 @@ import pytest
 
 os.environ["SFN_WAIT_SCALE"] = "0"  # read when ministack is imported
 import ministack_strict  # noqa: E402
-from ministack.services import dynamodb, eventbridge, lambda_svc, sns, stepfunctions  # noqa: E402
+from ministack.services import dynamodb, ec2, eventbridge, lambda_svc, sns, stepfunctions  # noqa: E402
 
 ROLE = "arn:aws:iam::000000000000:role/strict"
 BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
@@ -287,3 +288,24 @@ def test_what_ministack_refuses_by_itself_is_refused(said, attempt):
 @pytest.mark.parametrize(("said", "attempt"), ALLOWED.values(), ids=ALLOWED)
 def test_what_is_just_within_the_limit_is_allowed(said, attempt):
     assert attempt()[:300] == said
+
+
+def test_a_rule_of_a_security_group_is_admitted_once_and_in_force_at_once(tmp_path, monkeypatch):
+    file = tmp_path / "security-groups.json"
+    file.write_text('{"sg-app": ["127.0.0.0/8"]}')
+    monkeypatch.setenv("REWIND_SECURITY_GROUPS", str(file))
+    call = lambda action, **params: ec2._ACTION_MAP[action]({name: [value] for name, value in params.items()})
+    status, _, body = call("CreateSecurityGroup", GroupName=f"g{next(names)}", GroupDescription="one")
+    group = re.search("<groupId>(sg-[0-9a-f]+)</groupId>", body.decode() if isinstance(body, bytes) else body)[1]
+    # Before it has a rule: the control plane takes a group that it does not know for one that admits everybody.
+    assert (status, json.loads(file.read_text())[group]) == (200, [])
+    rule = {
+        "GroupId": group, "IpPermissions.1.IpProtocol": "tcp", "IpPermissions.1.FromPort": "5432", "IpPermissions.1.ToPort": "5432",
+        "IpPermissions.1.IpRanges.1.CidrIp": "203.0.113.7/32",
+    }  # fmt: skip
+    assert call("AuthorizeSecurityGroupIngress", **rule)[0] == 200
+    rules = json.loads(file.read_text())
+    assert (rules[group], rules["sg-app"]) == (["203.0.113.7/32"], ["127.0.0.0/8"])
+    assert call("AuthorizeSecurityGroupIngress", **rule)[0] == 400
+    assert call("RevokeSecurityGroupIngress", **rule)[0] == 200
+    assert json.loads(file.read_text())[group] == []

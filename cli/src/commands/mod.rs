@@ -4,6 +4,7 @@ mod clusters;
 mod completions;
 mod decide;
 mod list;
+mod open;
 mod plan;
 mod resume;
 mod start;
@@ -34,6 +35,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,
         Command::Undo(options) => undo::run(&aws, &client, output, &options, Undoing::Undo).await,
         Command::Cancel(options) => undo::run(&aws, &client, output, &options, Undoing::Cancel).await,
+        Command::Open(options) => open::run(&aws, &client, output, &options).await,
         Command::Window(args) => window::run(&client, output, &args).await,
         Command::Clusters(options) => clusters::run(&aws, &client, output, &options).await,
         Command::Complete { words } => completions::words(&aws, &client, words).await,

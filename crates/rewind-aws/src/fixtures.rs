@@ -301,6 +301,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         undoes: None,
         fence_begun_at: None,
         clean_up: None,
+        opening: None,
         resumed_by: None,
         error: None,
         cause: None,

@@ -12,6 +12,7 @@ pub mod fence_records;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
 pub mod invoke;
+pub mod opening_secrets;
 pub mod plan_key;
 pub mod rds;
 pub mod records;

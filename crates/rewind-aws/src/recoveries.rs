@@ -79,7 +79,7 @@ impl Recoveries for RecoveryTable {
                 // Plans and outcomes are large, and a list does not show them.
                 .projection_expression(
                     "recoveryId, executionArn, #state, #cluster, newCluster, startedAt, endedAt, approval, decision, \
-                     #undo, cleanUp, #error, cause",
+                     #undo, cleanUp, opening, #error, cause",
                 )
                 // DynamoDB reserves these words, and refuses an expression that holds them as they are.
                 .expression_attribute_names("#state", "state")
@@ -162,6 +162,7 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         undoes: None,
         fence_begun_at: text(item, "fenceBegunAt").map(|at| time(&at)).transpose()?,
         clean_up: json(item, "cleanUp", &mut unreadable),
+        opening: json(item, "opening", &mut unreadable),
         resumed_by: text(item, "resumedBy"),
         error: text(item, "error"),
         cause: text(item, "cause"),

@@ -21,6 +21,8 @@ pub const MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:rewind";
 pub const UNDO_MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:undo";
 /// The state machine that deletes what they kept.
 pub const CLEAN_UP_MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:clean-up";
+/// The state machine that opens what they left behind.
+pub const OPEN_MACHINE: &str = "arn:aws:states:eu-west-1:1:stateMachine:open";
 /// The moment of everything in these tests.
 pub const NOW: &str = "2026-11-23T10:50:00Z";
 
@@ -75,6 +77,7 @@ impl FakeAws {
                 undo_state_machine: Some(UNDO_MACHINE.to_owned()),
                 set_window_function: Some("set-window".to_owned()),
                 clean_up_state_machine: Some(CLEAN_UP_MACHINE.to_owned()),
+                open_state_machine: Some(OPEN_MACHINE.to_owned()),
             },
         }
     }

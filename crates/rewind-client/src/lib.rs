@@ -11,6 +11,7 @@ mod follow;
 mod foremost;
 mod listed;
 mod moment;
+mod open;
 mod resume;
 mod standing;
 mod start;
@@ -23,6 +24,7 @@ pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
 pub use moment::{TypedAt, echoed_moment};
+pub use open::{AskedOpening, OpenedNow};
 pub use rewind_core::Undoing;
 pub use start::{RecoveryName, StartedExecution};
 
@@ -53,6 +55,8 @@ pub struct Deployment {
     pub set_window_function: Option<String>,
     /// The ARN of the state machine that deletes what recoveries kept; none where it is not configured.
     pub clean_up_state_machine: Option<String>,
+    /// The ARN of the state machine that opens what recoveries left behind; none where it is not configured.
+    pub open_state_machine: Option<String>,
 }
 
 impl Deployment {

@@ -124,6 +124,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         undoes: execution.input.get("recovery").and_then(Value::as_str).map(ToOwned::to_owned),
         fence_begun_at: None,
         clean_up: None,
+        opening: None,
         resumed_by: None,
         error: execution.error,
         cause: execution.cause,

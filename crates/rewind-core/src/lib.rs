@@ -18,6 +18,7 @@ mod identity;
 mod inventory;
 mod jobs;
 pub mod names;
+mod opening;
 mod outcome;
 mod patterns;
 mod people;
@@ -56,6 +57,9 @@ pub use inventory::{
     Removal, RemovedBy,
 };
 pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
+pub use opening::{
+    OPEN_FOR, OPEN_FOR_LEAST, OPEN_FOR_MOST, OpenedAt, Opening, block_of, one_address, opened_secret, opened_user,
+};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,

@@ -1,6 +1,7 @@
 //! The record of a recovery: the table's item `recovery#<id>`, as one type for whoever reads, shows or decides on it.
 //! `docs/steps.md` documents the attributes. Reading the item is rewind-aws's work.
 
+use crate::opening::Opening;
 use crate::outcome::Outcome;
 use crate::people::{CallerProof, Identity, lenient};
 use crate::plan::{MovedRecord, Plan};
@@ -41,6 +42,9 @@ pub struct RecoveryRecord {
     pub fence_begun_at: Option<Timestamp>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
+    /// The way into what it left behind, while it is open to somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
     /// The id of the recovery that adopted the restored cluster of this one.
     pub resumed_by: Option<String>,
     /// The name of the error with which the recovery ended.

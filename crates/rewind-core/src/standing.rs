@@ -3,6 +3,7 @@
 
 mod lasted;
 
+use crate::opening::Opening;
 use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
 use crate::time::{format_time, format_time_in};
@@ -146,6 +147,9 @@ pub struct Standing {
     pub fenced: Vec<String>,
     /// A sentence for each of them, with its present security groups: people may have changed them since.
     pub fences: Vec<String>,
+    /// The person to whom what it left behind is open, and until when; none where it is open to nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
     /// The clusters that are kept, and until when.
     pub kept: Vec<String>,
     /// The status of each cluster in RDS.
@@ -166,13 +170,14 @@ impl Standing {
         let lasted =
             after_end.and_then(|fences| Lasted::of(recovery, fences.source_lifted_at.filter(|_| !fences.source)));
         Self {
-            brief: brief(&names, world),
+            brief: brief(recovery, &names, world),
             outage: outage(&names, world),
             outage_lasted: lasted.as_ref().map(|lasted| lasted.to_string()),
             outage_seconds: lasted.as_ref().and_then(Lasted::seconds),
             traffic: traffic(&names, world),
             fenced: fenced(&names, world).map(|(cluster, _)| cluster.to_owned()).collect(),
             fences: fences(&names, world),
+            open: recovery.opening.as_ref().map(|opening| open(&recovery.id, &names, opening)),
             kept: kept(&names, world),
             clusters: statuses(&names, world),
             lease: lease(&names, world),
@@ -323,6 +328,21 @@ fn fences(names: &Names<'_>, world: &World) -> Vec<String> {
     fenced(names, world).map(told).collect()
 }
 
+fn open(id: &str, names: &Names<'_>, opening: &Opening) -> String {
+    let Opening { by, from, until, at, .. } = opening;
+    let until = format_time(*until);
+    let cluster = if names.in_place { names.restored } else { names.source };
+    match at {
+        Some(at) => format!(
+            "{cluster} is open to {by}, who reads {} from {from} as {}, until {until}; rewind open {id} --close closes it",
+            at.database, at.user
+        ),
+        None => format!(
+            "{cluster} is being opened to {by} from {from}, or was not closed; rewind open {id} --close closes it"
+        ),
+    }
+}
+
 fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
     kept_clusters(names, world)
         .map(|(name, status, until)| format!("{name} ({status}) until {}", format_time_in(until)))
@@ -341,11 +361,12 @@ fn clusters<'a>(names: &'a Names<'_>, world: &'a World) -> [(&'a Seen<Option<Clu
     [(&world.source, names.source), (&world.restored, names.restored)]
 }
 
-fn brief(names: &Names<'_>, world: &World) -> String {
+fn brief(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> String {
     let mut parts = vec![format!("traffic: {}", serving(names, world))];
     parts.extend(world.fences.found().is_none().then(|| "fences: not seen".to_owned()));
     let fenced: Vec<&str> = fenced(names, world).map(|(cluster, _)| cluster).collect();
     parts.extend((!fenced.is_empty()).then(|| format!("fenced: {}", fenced.join(" and "))));
+    parts.extend(recovery.opening.as_ref().map(|opening| format!("open to {} until {}", opening.by, format_time(opening.until))));
     parts.extend(
         kept_clusters(names, world).map(|(name, _, until)| format!("kept: {name} until {}", format_time_in(until))),
     );
@@ -481,6 +502,11 @@ fn commands_after_its_end(
             resume().filter(|_| on_source).into_iter().chain(undo()).collect()
         }
     };
+    let close = recovery
+        .opening
+        .as_ref()
+        .map(|_| command(format!("rewind open {id} --close"), "ends the reading of whoever it is open to".to_owned()));
+    let safe: Vec<SafeCommand> = safe.into_iter().chain(close).collect();
     if safe.is_empty() { vec![again(id)] } else { safe }
 }
 
@@ -488,8 +514,10 @@ fn commands_after_its_end(
 fn other_holder<'a>(recovery: &RecoveryRecord, world: &'a World) -> Option<&'a str> {
     let holder = world.lease.found()?.as_ref()?.holder.as_str();
     let rest = holder.strip_prefix(recovery.id.as_str());
-    // An undo takes over the lease of the recovery, and of an earlier undo of it.
-    let is_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("-undo"));
+    // An undo takes over the lease of the recovery, and of an earlier undo of it. What opens or closes the source holds it for moments.
+    let is_own = rest.is_some_and(|rest| {
+        rest.is_empty() || ["-undo", "-open", "-close"].iter().any(|of_ours| rest.starts_with(of_ours))
+    });
     (!is_own).then_some(holder)
 }
 

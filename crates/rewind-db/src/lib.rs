@@ -17,6 +17,7 @@ pub mod fence;
 pub mod jobs;
 mod mysql;
 mod network;
+pub mod opening;
 mod other_sessions;
 mod postgresql;
 pub mod preflight;

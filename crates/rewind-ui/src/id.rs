@@ -32,7 +32,12 @@ pub fn derived_id(prefix: &str, cluster: &str, now: Timestamp, attempt: usize) -
 /// Derives the name of the `n`th execution that undoes a recovery, from 0.
 // The same for everybody who asks, so that two people who undo a recovery at once start one execution.
 pub fn undo_id(id: &str, n: usize) -> String {
-    let mut end = if n == 0 { "-undo".to_owned() } else { format!("-undo-{}", n + 1) };
+    numbered_id(id, "undo", n)
+}
+
+/// The name of the `n`th execution, from 0, that does `what` with a recovery.
+pub fn numbered_id(id: &str, what: &str, n: usize) -> String {
+    let mut end = if n == 0 { format!("-{what}") } else { format!("-{what}-{}", n + 1) };
     // A long name is cut at its end, which is its time: a hash tells it from those that begin alike.
     if id.len() + end.len() > MAX {
         end = format!("-{}{end}", content_hash(&json!(id)));

@@ -19,6 +19,6 @@ pub use args::{
 pub use document::{Document, Line};
 pub use flags::{in_flags, start_command};
 pub use format::Place;
-pub use id::{derived_id, recovery_id, undo_id};
+pub use id::{derived_id, numbered_id, recovery_id, undo_id};
 pub use rewind_statemachine::{is_plumbing, progress};
 pub use steps::Steps;

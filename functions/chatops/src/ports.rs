@@ -83,6 +83,7 @@ impl AwsPorts {
                 set_window_function: get("SET_WINDOW_FUNCTION").filter(|name| !name.is_empty()),
                 // Chat has no permission to read or tag clusters.
                 clean_up_state_machine: None,
+                open_state_machine: None,
             },
         };
         Ok(Self {

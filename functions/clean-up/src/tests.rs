@@ -419,6 +419,17 @@ async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
 }
 
 #[tokio::test]
+async fn a_source_that_is_open_to_somebody_is_kept_and_told_as_that_alone() {
+    let mut world = World::source();
+    let opening = json!({ "id": "o", "by": "ann", "from": "203.0.113.7", "until": "2026-11-30T10:45:00Z" });
+    world.record.as_mut().unwrap().opening = serde_json::from_value(opening).unwrap();
+    // As it is then: told by themselves, both would be a broken fence.
+    world.rds.edit("orders", |cluster| cluster.security_groups.push("sg-open".to_owned()));
+    let why = world.why(&source()).await;
+    assert_eq!(why, [format!("orders is open to ann until 2026-11-30T10:45:00Z: rewind open {ID} --close closes it")]);
+}
+
+#[tokio::test]
 async fn an_instance_that_was_added_since_keeps_it() {
     let world = World::source();
     let mut all = instances();

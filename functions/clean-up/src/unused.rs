@@ -65,6 +65,14 @@ where
         let Some(cluster) = found else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
         let record = self.recoveries.recovery(&kept.recovery_id).await?;
+        // Told alone: the groups and the login of the way in would be told as a broken fence.
+        if let Some(opening) = record.as_ref().and_then(|record| record.opening.as_ref()) {
+            why.push(format!(
+                "{} is open to {} until {}: rewind open {} --close closes it",
+                kept.cluster, opening.by, opening.until, kept.recovery_id
+            ));
+            return Ok(Marks::Changed(why));
+        }
         let has_had_traffic = record.as_ref().is_some_and(has_had_traffic);
         let plan = match record {
             Some(record) if is_stopped(kept, &record) && self.has_fenced(&kept.recovery_id).await? => Err(format!(

@@ -394,7 +394,7 @@ where
             Some(recorded) => recorded,
             None => {
                 // Somebody else's fence: recorded as the state to return to, it would keep clients out after the undo.
-                if !self.fence_groups.is_empty() && cluster.has_groups(&self.fence_groups) {
+                if !self.fence_groups.is_empty() && cluster.includes_groups(&self.fence_groups) {
                     return Err(errors::fenced_already(&cluster.name, &self.fence_groups));
                 }
                 let fresh =

@@ -19,6 +19,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             undo_state_machine: None,
             set_window_function: None,
             clean_up_state_machine: None,
+            open_state_machine: None,
         },
     };
     let may_start = |name: &str| std::env::var(name).is_ok_and(|value| value == "ENABLED");

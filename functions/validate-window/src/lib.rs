@@ -316,7 +316,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
     fn fence_of(&self, cluster: &Cluster) -> FenceGroups {
         if self.fence_groups.is_empty() {
             FenceGroups::Missing
-        } else if cluster.has_groups(&self.fence_groups) {
+        } else if cluster.includes_groups(&self.fence_groups) {
             FenceGroups::InForce
         } else {
             FenceGroups::Ready

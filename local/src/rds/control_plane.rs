@@ -1,6 +1,6 @@
 //! The control plane: the store, the databases, and the work that goes on after a request has its response.
 
-use super::database::Servers;
+use super::database::{Database, Servers};
 use super::endpoints::Endpoints;
 use super::error::ApiError;
 use super::faults::Faults;
@@ -193,6 +193,45 @@ impl ControlPlane {
         if store.events.len() > MOST_EVENTS {
             store.events.remove(0);
         }
+    }
+
+    /// Puts changed rules of security groups in force on the clusters that have them, for as long as it runs.
+    pub async fn follow_security_groups(&self) {
+        let mut last = self.groups.changed();
+        // The clusters that have not got the last change. One that is not available gets it once it is.
+        let mut left: BTreeSet<String> = BTreeSet::new();
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let changed = self.groups.changed();
+            if changed != last {
+                last = changed;
+                left = self.store().clusters.keys().cloned().collect();
+            }
+            for id in left.clone() {
+                // Copied out: the store's guard must not live across an await.
+                let found = self.store().clusters.get(&id).map(|cluster| {
+                    (cluster.status, cluster.database.clone(), cluster.settings.security_groups.clone())
+                });
+                let Some((status, database, groups)) = found else {
+                    left.remove(&id);
+                    continue;
+                };
+                if status == ClusterStatus::Available && self.admit(&id, &database, &groups).await {
+                    left.remove(&id);
+                }
+            }
+        }
+    }
+
+    async fn admit(&self, id: &str, database: &Database, groups: &[String]) -> bool {
+        let admitted = match self.groups.admitted(groups) {
+            Ok(admitted) => database.admit(admitted).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.message),
+        };
+        if let Err(error) = &admitted {
+            tracing::warn!(cluster = id, error, "changed rules of security groups are not in force");
+        }
+        admitted.is_ok()
     }
 
     /// Ends all databases.

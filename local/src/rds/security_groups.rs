@@ -1,10 +1,11 @@
-//! The addresses that a security group admits: read from a file at every change, as the real rules may change at any time.
+//! The addresses that a security group admits: read from a file at every change, of a cluster or of the file itself.
 
 use super::error::ApiError;
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The group of clusters whose request names none.
 pub const DEFAULT_GROUP: &str = "sg-default";
@@ -31,6 +32,11 @@ impl SecurityGroups {
             Err(error) => return Err(self.unusable(error)),
         };
         admitted(&rules, groups).map_err(|error| self.unusable(error))
+    }
+
+    /// The moment at which the rules were changed last; none where there is no file.
+    pub fn changed(&self) -> Option<SystemTime> {
+        std::fs::metadata(&self.0).and_then(|file| file.modified()).ok()
     }
 
     fn unusable(&self, error: impl std::fmt::Display) -> ApiError {

@@ -28,6 +28,8 @@ pub struct Outputs {
     pub undo_state_machine_arn: String,
     /// The ARN of the state machine that deletes what recoveries kept.
     pub clean_up_state_machine_arn: String,
+    /// The ARN of the state machine that opens what recoveries left behind.
+    pub open_state_machine_arn: String,
     /// The function that reports and sets windows.
     pub set_window_function_name: String,
     /// The URL of the chat function, with the host name that AWS would give it.
@@ -140,6 +142,7 @@ impl StackEnv {
             ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
             ("UNDO_STATE_MACHINE_ARN", &self.outputs.undo_state_machine_arn),
             ("CLEAN_UP_STATE_MACHINE_ARN", &self.outputs.clean_up_state_machine_arn),
+            ("OPEN_STATE_MACHINE_ARN", &self.outputs.open_state_machine_arn),
             ("SET_WINDOW_FUNCTION", &self.outputs.set_window_function_name),
             ("HOSTED_ZONE_ID", &self.hosted_zone_id),
             ("DB_RECORD", &self.db_record),
@@ -242,6 +245,7 @@ mod tests {
                 topic_arn: "topic".into(),
                 undo_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:u".into(),
                 clean_up_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:c".into(),
+                open_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:o".into(),
                 set_window_function_name: "set-window".into(),
                 chat_url: "https://abc.lambda-url.us-east-1.on.aws/".into(),
             },
@@ -270,6 +274,7 @@ mod tests {
                        "TableName": "table", "TopicArn": "topic", "Another": "is no harm",
                        "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
                        "CleanUpStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:c",
+                       "OpenStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:o",
                        "SetWindowFunctionName": "set-window", "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
         fs::write(layout.outputs(), json).unwrap();
         stack().write(&layout).unwrap();

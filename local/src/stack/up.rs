@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// The name of the deployed template.
 const STACK_NAME: &str = "aurora-rewind";
+/// The rules of security groups, which the control plane puts in force.
+const SECURITY_GROUPS: &str = "security-groups.json";
 /// Longest time until a process answers: half a second alone, more beside a compiler.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
@@ -76,7 +78,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     private_dir(&layout.run().join("tmp"), CLOSED)?;
     let keys = Keys::random();
     fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
-    let groups = layout.run().join("security-groups.json");
+    let groups = layout.run().join(SECURITY_GROUPS);
     fs::write(&groups, seed::security_groups(network).to_string()).with_context(|| groups.display().to_string())?;
 
     let began = Instant::now();
@@ -223,6 +225,7 @@ fn ministack(layout: &Layout, (network, keys): (Network, &Keys)) -> Command {
     let mut command = clean_command(layout.tool("ministack", "python"));
     command.arg(layout.root.join("local/tools/ministack_strict.py"));
     command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
+    command.env("REWIND_SECURITY_GROUPS", run.join(SECURITY_GROUPS));
     command.current_dir(&run);
     // Everything that it writes goes with the stack: zips of functions, their layers, its state.
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);

@@ -136,6 +136,14 @@ impl State {
         state
     }
 
+    /// A state that calls a service by its own name for the call, such as `ec2:authorizeSecurityGroupIngress`.
+    pub(crate) fn sdk(name: &'static str, call: &str) -> Self {
+        let mut state = Self::new(name, Kind::Task).timeout(15);
+        state.resource = Some(format!("aws-sdk:{call}"));
+        state.retries = Retries::Notice;
+        state
+    }
+
     /// A state that sends a message to the topic.
     pub(crate) fn publish(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TopicArn", "${TopicArn}".into()).timeout(10);

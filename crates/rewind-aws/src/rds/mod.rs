@@ -10,6 +10,7 @@ pub mod facts;
 pub mod fake;
 mod instances;
 mod recovery_cluster;
+mod security_groups;
 pub mod tags;
 mod translate;
 
@@ -21,6 +22,7 @@ use std::collections::BTreeSet;
 
 pub use adapter::Rds;
 pub use recovery_cluster::{Deletion, NewCluster, adopt, came_to_nothing, delete_created, describe_created};
+pub use security_groups::set_security_groups;
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +145,11 @@ impl Cluster {
     /// True if `name` is one of these, however it is written.
     pub fn answers_as(&self, name: &str, instances: &[Instance]) -> bool {
         self.endpoints(instances).contains(&host(name))
+    }
+
+    /// True if all of these are among its security groups: with others too it is fenced, and open to somebody.
+    pub fn includes_groups(&self, groups: &[String]) -> bool {
+        groups.iter().all(|group| self.security_groups.contains(group))
     }
 
     /// True if its security groups are exactly these, in any order.

@@ -50,6 +50,7 @@ fn record(state: &str) -> RecoveryRecord {
         undoes: None,
         fence_begun_at: None,
         clean_up: None,
+        opening: None,
         resumed_by: None,
         error: None,
         cause: None,
@@ -429,4 +430,40 @@ proptest! {
             prop_assert_eq!(refused, None, "{} of {:?}", command, record);
         }
     }
+}
+
+#[test]
+fn for_whom_the_source_is_open_is_told_with_the_command_that_closes_it_and_not_as_a_broken_fence() {
+    let at = crate::OpenedAt {
+        cluster: "orders".into(),
+        engine: "aurora-postgresql".into(),
+        host: "orders.example.com".into(),
+        port: 5432,
+        database: "shop".into(),
+        user: "rewind_open_1".into(),
+        secret: "arn".into(),
+        network: String::new(),
+    };
+    let opening = Opening {
+        id: "r-1-open".into(),
+        by: "ann".into(),
+        from: "203.0.113.7".into(),
+        until: Timestamp::UNIX_EPOCH,
+        at: Some(at),
+    };
+    let recovery = RecoveryRecord { opening: Some(opening.clone()), ..record("Recovered") };
+    let world = world(false, LeadsTo::Restored, true, false);
+    let standing = Standing::of(&recovery, &world);
+    let open = standing.open.unwrap();
+    for part in ["orders is open to ann", "reads shop from 203.0.113.7", "rewind open r-1 --close"] {
+        assert!(open.contains(part), "{open}");
+    }
+    assert!(standing.brief.contains("open to ann until"), "{}", standing.brief);
+    assert_eq!(standing.fenced, ["orders"]);
+    let commands: Vec<&str> = standing.commands.iter().map(|command| command.command.as_str()).collect();
+    assert_eq!(commands, ["rewind undo r-1", "rewind open r-1 --close"]);
+    // Begun, and nobody knows how far it came.
+    let begun = RecoveryRecord { opening: Some(Opening { at: None, ..opening }), ..record("Recovered") };
+    assert!(Standing::of(&begun, &world).open.unwrap().contains("being opened to ann"));
+    assert_eq!(Standing::of(&record("Recovered"), &world).open, None);
 }

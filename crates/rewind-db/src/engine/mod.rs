@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod jobs;
 pub mod login_state;
 pub(crate) mod logins;
+pub(crate) mod opening;
 pub(crate) mod preflight;
 pub(crate) mod queries;
 pub mod record;

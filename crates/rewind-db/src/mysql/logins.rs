@@ -117,7 +117,7 @@ impl MysqlConnection {
 }
 
 /// An account as it stands in `ALTER USER`, which takes no text in hexadecimal, as other statements do.
-fn quoted(account: &Account) -> String {
+pub(super) fn quoted(account: &Account) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
     format!("{}@{}", quoted(&account.user), quoted(&account.host))
 }

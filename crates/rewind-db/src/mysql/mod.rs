@@ -7,6 +7,7 @@ mod connection;
 mod errors;
 mod jobs;
 mod logins;
+mod opening;
 mod packets;
 mod preflight;
 mod protocol;

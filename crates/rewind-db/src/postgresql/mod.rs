@@ -5,6 +5,7 @@ mod connection;
 mod errors;
 mod jobs;
 mod logins;
+mod opening;
 mod plan;
 mod preflight;
 mod queries;

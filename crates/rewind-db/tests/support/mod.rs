@@ -24,7 +24,7 @@ pub const APP_PASSWORD: &str = "app-password";
 
 const PLANTED: &str = include_str!("planted.sql");
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+pub const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// Does what RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
 const ACCOUNTS: &str = "

@@ -47,6 +47,9 @@ fn facts(standing: &Standing) -> Document {
     for line in &standing.fences {
         document.field("fenced", line);
     }
+    if let Some(line) = &standing.open {
+        document.field("open", line);
+    }
     for line in &standing.kept {
         document.field("kept", line);
     }

@@ -96,6 +96,7 @@ fn stopped() -> Standing {
         traffic: vec!["db.example.com leads to orders".into()],
         fenced: vec!["orders".into()],
         fences: vec!["orders is noted as fenced, and its security groups are sg-fence".into()],
+        open: None,
         kept: vec!["orders-r (available) until 2026-11-24T10:45:00Z".into()],
         lease: Some("rewind-orders-20261123-103500 holds orders until 2026-11-25T01:50:00Z".into()),
         unseen: vec!["cluster orders-r: AccessDenied to rds:DescribeDBClusters".into()],

@@ -1,0 +1,39 @@
+//! A login that only reads, made on a server whose other logins a fence has closed, and removed again.
+
+use super::{LoginOperations, SessionOperations};
+use crate::opening::ReadingLogin;
+use crate::server::Server;
+use rewind_core::StepError;
+
+/// The logins of an engine that only read.
+pub(crate) trait OpeningOperations: LoginOperations + SessionOperations {
+    /// The databases that such a login may be made for.
+    fn databases_to_open(&self) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;
+
+    /// Makes the login with its rights, and without a way in: it cannot log in before [`OpeningOperations::admit_login`].
+    fn make_login(&self, login: &ReadingLogin) -> impl Future<Output = Result<(), StepError>> + Send;
+
+    /// Names what the login could write to, whatever was granted to it: rights that everybody has.
+    fn writable_by(
+        &self,
+        server: &Server,
+        login: &ReadingLogin,
+    ) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;
+
+    /// Lets the login in, with its password, one connection at a time.
+    fn admit_login(&self, login: &ReadingLogin) -> impl Future<Output = Result<(), StepError>> + Send;
+
+    /// Lets nobody in any more as `user`; true if there is such a login. Its sessions stay.
+    fn shut_login(&self, user: &str) -> impl Future<Output = Result<bool, StepError>> + Send;
+
+    /// Removes the login and all that it owns.
+    fn drop_login(
+        &self,
+        server: &Server,
+        user: &str,
+        database: &str,
+    ) -> impl Future<Output = Result<(), StepError>> + Send;
+
+    /// Closes `database` again, as the fence had it, where it is open; true if it was.
+    fn close_database(&self, database: &str) -> impl Future<Output = Result<bool, StepError>> + Send;
+}

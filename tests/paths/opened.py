@@ -1,0 +1,153 @@
+"""The paths of the machine that opens what a recovery left behind: what is refused, what is open until its time is over, and what is closed
+whatever fails.
+"""
+
+import json
+import time
+
+from execution import execute, problems_of_calls, problems_of_end
+from scenario import OPEN, Scenario, always, attempts, slug
+
+READ = ["Begin", "ReadRecovery", "IsOpenable"]
+UNDER_LEASE = [*READ, "AcquireLease", *READ[1:]]
+DONE = ["IsLeaseTaken", "IsDone"]
+RELEASED = ["IsLeaseTaken", "ReleaseLease", "IsDone"]
+NOT_OPENED = ["ConcludeNotOpened", "NotOpened"]
+REFUSED = [*READ, *DONE, *NOT_OPENED]
+REFUSED_UNDER_LEASE = [*UNDER_LEASE, *RELEASED, *NOT_OPENED]
+OPENED = [*UNDER_LEASE, "RecordOpening", "OpenSource", "IsAddressAdmitted", "ReadRules", "IsAddressTaken", "AdmitAddress", "RecordOpened", "AnnounceOpened"]
+CLOSED = ["CloseSource", "IsGroupOurs", "ReadLeftRules", "IsAddressLeft", "RevokeAddress", "IsAddressLeft", "RecordClosed", "AnnounceClosed", *RELEASED]
+# The address was not admitted.
+NOTHING_LEFT = [state for state in CLOSED if state != "RevokeAddress"]
+NOTHING_LEFT.remove("IsAddressLeft")
+WAITED = ["ReleaseLeaseOpened", "WaitUntilOver", *READ[1:]]
+OVER = [*WAITED, "AcquireLease", *READ[1:], *CLOSED, "Closed"]
+SUCCESS = [*OPENED, *OVER]
+NEEDS_OPERATOR = ["ConcludeNeedsOperator", "AnnounceFailure", *RELEASED, "NeedsOperator"]
+TABLE, EC2, EVENTS = "DynamoDB.AmazonDynamoDBException", "Ec2.Ec2Exception", "EventBridge.EventBridgeException"
+
+
+def run(deployment, scenario):
+    """Runs it for a recovery whose item is as the scenario says; answers what is wrong."""
+    recovery = slug(scenario.name)
+    cluster, table = f"cluster-of-{recovery}", deployment.client("dynamodb")
+    # An address of its own: one rule of a security group admits an address once.
+    address = scenario.request["given"].get("from", f"2001:db8::{abs(hash(recovery)) % 65_536:x}")
+    if scenario.request["item"] is not None:
+        plan = {"recoveryId": recovery, "cluster": cluster, "newCluster": f"{cluster}-rewind", "strategy": "restore", "approval": "none"}
+        fields = {
+            "id": f"recovery#{recovery}", "recoveryId": recovery, "executionArn": f"arn:of:{recovery}", "startedAt": "2026-11-23T10:35:00Z",
+            "state": "Recovered", "cluster": cluster, "plan": json.dumps(plan),
+        } | scenario.request["item"]  # fmt: skip
+        table.put_item(TableName=deployment.table, Item={name: {"S": value} for name, value in fields.items() if value is not None})
+    if scenario.held:
+        lease = {
+            "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": "another"}, "executionArn": {"S": "arn:of:another"},
+            "expiresAt": {"N": str(int(time.time()) + 3600)},
+        }  # fmt: skip
+        table.put_item(TableName=deployment.table, Item=lease)
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    given = {"recovery": recovery, "by": "ana", "from": address, "seconds": 60} | scenario.request["given"]
+    ended = execute(deployment, scenario, recovery, given)
+    yield from problems_of_end(deployment, scenario, ended)
+    yield from problems_of_calls(deployment, scenario, recovery)
+    yield from problems_of_table(deployment, scenario, recovery, cluster)
+    rules = deployment.client("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [deployment.known["group"]]}])
+    left = [rule for rule in rules["SecurityGroupRules"] if rule.get("Description") == recovery]
+    if bool(left) != scenario.request["left"]:
+        yield f"the security group admits {left}"
+
+
+def problems_of_table(deployment, scenario, recovery, cluster):
+    if scenario.held is False and deployment.item(f"lease#{cluster}"):
+        yield "the lease is left"
+    if scenario.request["item"] is None:
+        return
+    item = deployment.item(f"recovery#{recovery}")
+    if ("opening" in item) != scenario.request["open"]:
+        yield f"by its record it is {'open' if 'opening' in item else 'closed'}"
+    last = json.loads(item["lastOpening"]["S"]) if "lastOpening" in item else None
+    if scenario.path == SUCCESS and (last or {}).get("closedBy") != "its time":
+        yield f"the last opening is {last}"
+
+
+def scenario(name, path, *rest, item=(), given=None, open=False, left=False, **more):
+    request = {"item": None if item is None else dict(item), "given": given or {}, "open": open, "left": left}
+    return Scenario(f"open: {name}", path, *rest, request=request, machine=OPEN, **more)
+
+
+def opening(recovery):
+    fields = {"id": recovery, "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"}
+    return json.dumps(fields, separators=(",", ":"))  # as $string writes it
+
+
+def scenarios():
+    yield scenario("until its time is over", SUCCESS, calls={"OpenSource": 1, "CloseSource": 1})
+    yield from refused()
+    yield from failing()
+    yield from closing()
+
+
+def refused():
+    no = ("InvalidRequest", ["nobody was let in"])
+    yield scenario("no recovery", REFUSED, *no, item=None)
+    yield scenario("a recovery without a plan", REFUSED, *no, item={"plan": None})
+    for state in ["Running", "NothingChanged", "RolledBack", "Undone", "NeedsOperator"]:
+        yield scenario(f"what is {state}", REFUSED, "InvalidRequest", [f"it is {state}", "nobody was let in"], item={"state": state})
+    yield scenario("what is being deleted", REFUSED, "InvalidRequest", ["being deleted"], item={"cleanUp": "{}"})
+    other = {"opening": opening("another")}
+    yield scenario("what is open already", REFUSED, "InvalidRequest", ["for ben from 203.0.113.9", "--close"], item=other, open=True)
+    for what, given in [
+        ("a range", {"from": "203.0.113.0/24"}), ("no address", {"from": "laptop"}), ("two lines", {"from": "203.0.113.7\n"}),
+        ("less than a minute", {"seconds": 59}), ("more than 8 hours", {"seconds": 28_801}), ("parts of a second", {"seconds": 60.5}),
+    ]:  # fmt: skip
+        yield scenario(f"for {what}", REFUSED, *no, given=given)
+    yield scenario("while another works there", [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED], "LeaseHeld", ["nothing was changed"], held=True)
+    condition = {"RecordOpening": "DynamoDB.ConditionalCheckFailedException"}
+    yield scenario("changed before it is recorded", [*UNDER_LEASE, "RecordOpening", *RELEASED, *NOT_OPENED], *no, mocked=condition)
+
+
+def failing():
+    """Each state throws in turn: whatever was opened is closed."""
+    yield scenario("ReadRecovery throws", ["Begin", "ReadRecovery", "IsLeaseWaitedFor", *DONE, *NOT_OPENED], "Unavailable", mocked={"ReadRecovery": TABLE})
+    yield scenario("AcquireLease throws", [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED], "Unavailable", mocked={"AcquireLease": TABLE})
+    yield scenario("RecordOpening throws", [*UNDER_LEASE, "RecordOpening", *RELEASED, *NOT_OPENED], "Unavailable", mocked={"RecordOpening": TABLE})
+    for state, error, closed in [
+        ("ReadRules", EC2, NOTHING_LEFT), ("AdmitAddress", EC2, NOTHING_LEFT), ("RecordOpened", TABLE, CLOSED), ("AnnounceOpened", EVENTS, CLOSED),
+    ]:  # fmt: skip
+        path = [*OPENED[: OPENED.index(state) + 1], *closed, *NOT_OPENED]
+        yield scenario(f"{state} throws", path, "Unavailable", mocked={state: error}, calls={"CloseSource": 1})
+    up_to = OPENED[: OPENED.index("OpenSource") + 1]
+    for error in ["InvalidRequest", "RewindFailed", "Unavailable", "Bug"]:
+        script = {"OpenSource": always(error, "it is so")}
+        yield scenario(f"OpenSource fails by {error}", [*up_to, *NOTHING_LEFT, *NOT_OPENED], error, ["it is so"], script=script, calls={"CloseSource": 1})
+    script = {"OpenSource": always("RewindFailed"), "CloseSource": always("RewindFailed", "no way")}
+    cause = ["could not be closed: no way", "before that: it is so", "--close"]
+    yield scenario("neither opened nor closed", [*up_to, "CloseSource", *NEEDS_OPERATOR], "RewindFailed", cause, script=script, open=True)
+    # It opens, and what closes it fails.
+    at_close = [*OPENED, *WAITED, "AcquireLease", *READ[1:]]
+    script = {"CloseSource": always("RewindFailed", "no way")}
+    yield scenario("not closed", [*at_close, "CloseSource", *NEEDS_OPERATOR], "Unavailable", ["no way"], script=script, open=True, left=True)
+    tolerated = {"ReleaseLeaseOpened": TABLE, "AnnounceClosed": EVENTS}
+    for state, error in tolerated.items():
+        yield scenario(f"{state} throws", SUCCESS, mocked={state: error}, held=None)
+    yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": TABLE}, held=None)
+    for state, error, left in [("ReadLeftRules", EC2, True), ("RevokeAddress", EC2, True), ("RecordClosed", TABLE, False)]:
+        path = [*at_close, *CLOSED[: CLOSED.index(state) + 1], *NEEDS_OPERATOR]
+        yield scenario(f"{state} throws", path, "Unavailable", ["--close"], mocked={state: error}, open=True, left=left)
+    script = {"CloseSource": always("RewindFailed", "no way")}
+    yield scenario("AnnounceFailure throws", [*at_close, "CloseSource", *NEEDS_OPERATOR], "Unavailable", ["no way"], script=script, mocked={"AnnounceFailure": EVENTS}, open=True, left=True)
+
+
+def closing():
+    close = {"close": True}
+    closed = [*UNDER_LEASE, *NOTHING_LEFT, "Closed"]
+    yield scenario("closed by hand", closed, item={"opening": opening("another")}, given=close, calls={"OpenSource": 0, "CloseSource": 1})
+    yield scenario("closed by hand after an undo", closed, item={"opening": opening("another"), "state": "Undone"}, given=close)
+    yield scenario("closed already", [*READ, *DONE, "Closed"], given=close, calls={"CloseSource": 0})
+    held = [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED]
+    yield scenario("closed by hand while another works there", held, "LeaseHeld", item={"opening": opening("another")}, given=close, held=True, open=True)
+    n = attempts("CloseSource", "Unavailable", "open.asl.json")
+    away = [{"error": ["Unavailable", "away"]}] * 3
+    assert n > 100, "a close waits for an hour"
+    yield scenario("closed after a while", closed, item={"opening": opening("another")}, given=close, script={"CloseSource": away}, calls={"CloseSource": 4})
