@@ -14,12 +14,14 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 14] = [
+const WAITS: [(&str, &[&[Duration]]); 15] = [
     ("AddInstances", &[&[FAILOVER_WITHIN]]),
     ("AwaitRewind", &[&[AWAIT_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[KEPT_SESSIONS, POLL_BUDGET]]),
+    // Both logins at the same time, on a reader first.
+    ("CompareTables", &[&[READERS, LOG_IN, COMPARING]]),
     ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
     (
         "FenceSource",
@@ -125,7 +127,9 @@ fn who_calls_a_function_waits_longer_than_it_may_run() {
     let template = Template::read();
     let set_window = timeout(&template, "SetWindow") + COLD_START;
     assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
-    // Chat calls it, and tells the person what it answered after that.
+    let compare_tables = timeout(&template, "CompareTables") + COLD_START;
+    assert!(compare_tables < CALL_COMPARE_TABLES, "compare-tables may take {compare_tables:?} of {CALL_COMPARE_TABLES:?}");
+    // Chat calls set-window, and tells the person what it answered after that.
     let chat = timeout(&template, "Chatops");
     let longest = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
     assert!(longest < chat, "chat may take {longest:?} of {chat:?} for a window");
@@ -146,6 +150,7 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
         (PREFLIGHT_CHECK_ON_WRITER, PREFLIGHT_CHECK_ON_READER, "a check that is tried where clients write"),
         (PREFLIGHT_CHECK_ON_READER, PREFLIGHT_CHECKS, "a check that is tried"),
         (COUNT, COUNTING, "counting a table"),
+        (COMPARE_AT_LEAST, COMPARING, "the least time for comparing a table"),
         (FENCE_READER, FENCE_READERS, "one reader"),
         (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),
         (LOG_IN + STATEMENT_GRACE, KEPT_SESSIONS, "logging in to see who is there"),

@@ -3,6 +3,7 @@
 
 mod approval;
 mod clusters;
+mod comparison;
 mod notice;
 mod outcome;
 mod plan;
@@ -15,6 +16,7 @@ mod window;
 
 pub use approval::{approval_mail, approval_request};
 pub use clusters::{clusters, removal, removal_begun};
+pub use comparison::comparison;
 pub use notice::{decided, ending, failed, moment, started};
 pub use outcome::outcome;
 pub use plan::{plan, start_of};
