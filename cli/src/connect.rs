@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_only_stack_of_aurora_rewind_is_found_among_others() {
-        let all = [&OUTPUTS[..], &["SetWindowFunctionName", "CompareTablesFunctionName", "CleanUpStateMachineArn"]].concat();
+        let all =
+            [&OUTPUTS[..], &["SetWindowFunctionName", "CompareTablesFunctionName", "CleanUpStateMachineArn"]].concat();
         let other = stack("network", &["StateMachineArn"]);
         let found = chosen(vec![other.clone(), stack("rewind", &all)], None).unwrap();
         assert_eq!(found.state_machine, "rewind's StateMachineArn");

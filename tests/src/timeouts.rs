@@ -128,7 +128,10 @@ fn who_calls_a_function_waits_longer_than_it_may_run() {
     let set_window = timeout(&template, "SetWindow") + COLD_START;
     assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
     let compare_tables = timeout(&template, "CompareTables") + COLD_START;
-    assert!(compare_tables < CALL_COMPARE_TABLES, "compare-tables may take {compare_tables:?} of {CALL_COMPARE_TABLES:?}");
+    assert!(
+        compare_tables < CALL_COMPARE_TABLES,
+        "compare-tables may take {compare_tables:?} of {CALL_COMPARE_TABLES:?}"
+    );
     // Chat calls set-window, and tells the person what it answered after that.
     let chat = timeout(&template, "Chatops");
     let longest = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;

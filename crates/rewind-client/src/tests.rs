@@ -733,7 +733,10 @@ async fn a_comparison_goes_on_until_all_tables_are_done() {
     aws.state().answers = vec![answer("a", Some(table("a"))), answer("a", Some(table("a")))];
     assert!(refused(aws.client().compare_clusters("r-1", &[], |_| {}).await).contains("does not get on"));
     aws.state().answers = vec![Called::Refused("RewindFailed".into(), "there is no cluster orders-r".into())];
-    assert_eq!(refused(aws.client().compare_clusters("r-1", &[], |_| {}).await), "there is no cluster orders-r [RewindFailed]");
+    assert_eq!(
+        refused(aws.client().compare_clusters("r-1", &[], |_| {}).await),
+        "there is no cluster orders-r [RewindFailed]"
+    );
 }
 
 // ------------------------------------------------------------------------------------------------------------- window

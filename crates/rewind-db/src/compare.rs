@@ -36,7 +36,7 @@ impl Default for CompareLimits {
     }
 }
 
-/// What is to be compared.
+/// The tables to compare, and the time for it.
 #[derive(Debug, Clone, Copy)]
 pub struct CompareRequest<'a> {
     /// The database in which to ask for the others.
@@ -57,7 +57,7 @@ pub struct CompareRequest<'a> {
 pub struct Compared {
     /// The tables, by name.
     pub tables: Vec<TableComparison>,
-    /// What was not compared as a whole.
+    /// The databases that were not compared, and why.
     pub notes: Vec<String>,
     /// The last table that is done, where others are left.
     pub after: Option<TableName>,

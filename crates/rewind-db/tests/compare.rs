@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 use support::Postgres;
+use support::mariadb::MariaDb;
 use tokio_postgres::{Client, NoTls};
 
 /// Numbers by chance, the same in every run of a seed.
@@ -134,7 +135,7 @@ async fn rows(client: &Client, table: &str, key: &str) -> BTreeMap<(String, Stri
     rows
 }
 
-/// What differs, found by holding every row of one side against all of the other.
+/// The changes, found by holding every row of one side against all of the other.
 fn expected(
     restored: &BTreeMap<(String, String), u64>,
     source: &BTreeMap<(String, String), u64>,
@@ -281,6 +282,9 @@ async fn no_row_of_random_histories_is_wrong() {
             }
         }
         assert!(wrong.is_empty(), "seed {seed}, frontier {frontier:?}:\n{wrong}");
+        let differ =
+            compared.tables.iter().filter(|found| found.rows.as_ref().unwrap().changes != RowChanges::default());
+        assert!(differ.count() > tables.len() / 3, "the histories hardly differ");
         let by_history = compared.tables.iter().filter(|found| found.rows.as_ref().unwrap().method == Method::History);
         assert_eq!(by_history.count() > tables.len() / 2, frontier.is_some());
     }
@@ -299,7 +303,7 @@ fn source_with(tables: &[&str]) -> Postgres {
 async fn rewriting_a_table_changes_no_row_and_hides_none() {
     let made = |name: &str| {
         format!(
-            "CREATE TABLE {name} (id int PRIMARY KEY, a text); INSERT INTO {name} SELECT n, 'a' || n FROM generate_series(1, 50) n"
+            "CREATE TABLE {name} (id int PRIMARY KEY, a text); INSERT INTO {name} SELECT n, pg_catalog.concat('a', n) FROM generate_series(1, 50) n"
         )
     };
     let names =
@@ -317,7 +321,7 @@ async fn rewriting_a_table_changes_no_row_and_hides_none() {
         "CLUSTER clustered USING clustered_pkey",
         "ALTER TABLE altered ALTER COLUMN id TYPE bigint",
         "UPDATE altered SET a = 'x' WHERE id = 9",
-        "DROP TABLE replaced; CREATE TABLE replaced (id int PRIMARY KEY, a text); INSERT INTO replaced SELECT n, 'a' || n FROM generate_series(2, 50) n",
+        "DROP TABLE replaced; CREATE TABLE replaced (id int PRIMARY KEY, a text); INSERT INTO replaced SELECT n, pg_catalog.concat('a', n) FROM generate_series(2, 50) n",
         "ALTER TABLE readded DROP COLUMN a; ALTER TABLE readded ADD COLUMN a text",
         "ALTER TABLE renamed RENAME COLUMN a TO b",
         "TRUNCATE emptied",
@@ -425,8 +429,8 @@ async fn what_cannot_be_compared_is_told_with_its_reason() {
     let source = source_with(&[
         "CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY); INSERT INTO fleeting VALUES (1)",
         "CREATE TABLE hidden (id int PRIMARY KEY); INSERT INTO hidden VALUES (1); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; ALTER TABLE hidden OWNER TO app",
-        "CREATE TABLE planted (id int PRIMARY KEY); CREATE FUNCTION acts(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''planted''; END'; \
-         CREATE INDEX ON planted ((acts('x'))) ",
+        "CREATE TABLE planted (id int PRIMARY KEY); CREATE FUNCTION acts(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END'; \
+         CREATE INDEX ON planted ((acts('x'))); CREATE OR REPLACE FUNCTION acts(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''planted''; END'",
         "CREATE TABLE dropped (id int); INSERT INTO dropped VALUES (1), (2), (2)",
         "CREATE TABLE plain (id int PRIMARY KEY)",
     ]
@@ -501,4 +505,175 @@ async fn a_large_table_with_few_changes_is_compared_exactly_and_the_next_invocat
     let request = CompareRequest { limits, ..request };
     let part = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
     assert!(part.tables[0].not_compared.as_ref().unwrap().contains("it was stopped after"), "{part:#?}");
+}
+
+// ---------------------------------------------------------------------------------------------------------- MariaDB
+
+/// The tables of histories on MariaDB: the definition, the columns of its key, and the values of a row.
+const MYSQL_KINDS: &[(&str, &str)] = &[
+    ("CREATE TABLE % (id BIGINT PRIMARY KEY, a TEXT, b DECIMAL(10,2), c FLOAT, d TIMESTAMP(6) NULL)", "id"),
+    (
+        "CREATE TABLE % (id INT, k VARCHAR(20) NOT NULL, a VARCHAR(40), c DOUBLE, UNIQUE KEY u (k, id), b INT AS (id + 1) VIRTUAL)",
+        "",
+    ),
+    (
+        "CREATE TABLE % (k VARCHAR(20) COLLATE utf8mb4_unicode_ci PRIMARY KEY, id INT, a LONGTEXT, b JSON, c BLOB, e ENUM('x', 'y'), g POINT, t BIT(9))",
+        "k",
+    ),
+    ("CREATE TABLE % (id INT, a TEXT)", ""),
+    (
+        "CREATE TABLE % (id INT, k INT NOT NULL, a TEXT, PRIMARY KEY (id, k)) PARTITION BY RANGE (id) \
+         (PARTITION low VALUES LESS THAN (12), PARTITION high VALUES LESS THAN MAXVALUE)",
+        "id, k",
+    ),
+];
+
+fn mysql_statement(chance: &mut Chance, table: &str, kind: usize) -> String {
+    let id = chance.below(24);
+    let word = chance.of(&["''", "NULL", "'a'", "'A'", "'a '", "'-'", "'ß, \"q\"'", "'\\\\'", "REPEAT('long ', 900)"]);
+    let float = chance.of(&["0.1", "0.10000001", "-0.0", "0", "1e-30", "16777217"]);
+    let values = match kind {
+        0 => format!("({id}, {word}, {}.5, {float}, NOW(6))", chance.below(3)),
+        1 => format!("({id}, 'k{}', LEFT({word}, 40), {float}, DEFAULT)", chance.below(3)),
+        2 => format!(
+            "('k{id}', {id}, {word}, '{{\"x\": {}}}', x'00{:02x}', '{}', POINT({id}, 1), b'1{}')",
+            chance.below(3),
+            chance.below(3),
+            chance.of(&["x", "y"]),
+            chance.of(&["0", "1", "0101"])
+        ),
+        3 => format!("({}, {word})", id % 4),
+        _ => format!("({id}, {}, {word})", id % 3),
+    };
+    match chance.below(12) {
+        0..=2 => format!("INSERT IGNORE INTO {table} VALUES {values}"),
+        3 => format!("REPLACE INTO {table} VALUES {values}"),
+        4..=5 => format!("INSERT INTO {table} VALUES {values} ON DUPLICATE KEY UPDATE a = LEFT({word}, 40)"),
+        6..=7 => format!("UPDATE IGNORE {table} SET a = LEFT({word}, 40) WHERE id % 5 = {}", id % 5),
+        8 => format!("UPDATE IGNORE {table} SET id = id + 24 - {} WHERE id = {id}", chance.below(48)),
+        9..=10 => format!("DELETE FROM {table} WHERE id % 7 = {}", id % 7),
+        _ if chance.below(8) == 0 => format!("TRUNCATE {table}"),
+        _ => format!("DELETE FROM {table} WHERE id = {id}"),
+    }
+}
+
+/// The rows of a table on MariaDB, by key, each value in hexadecimal: a float as the number that it is.
+fn mysql_rows(server: &MariaDb, table: &str, key: &str) -> BTreeMap<(String, String), u64> {
+    let columns = server.sql(
+        "information_schema",
+        &format!("SELECT column_name, data_type FROM columns WHERE table_schema = 'shop' AND table_name = '{table}' ORDER BY ordinal_position"),
+    );
+    let hex = |column: &str, kind: &str| {
+        let value = if kind == "float" { format!("CAST({column} AS DOUBLE)") } else { column.to_owned() };
+        let value = if kind == "point" { format!("ST_AsText({column})") } else { value };
+        format!("COALESCE(HEX(CONVERT({value}, BINARY)), 'null')")
+    };
+    let all: Vec<String> = columns.lines().map(|line| line.split_once('\t').unwrap()).map(|(c, k)| hex(c, k)).collect();
+    let keys: Vec<String> = if key.is_empty() { all.clone() } else { key.split(", ").map(|c| hex(c, "")).collect() };
+    let sql = format!("SELECT CONCAT_WS('.', {}), CONCAT_WS('.', {}) FROM {table}", keys.join(", "), all.join(", "));
+    let mut rows = BTreeMap::new();
+    for line in server.sql("shop", &sql).lines() {
+        let (key, values) = line.split_once('\t').unwrap();
+        *rows.entry((key.to_owned(), values.to_owned())).or_insert(0) += 1;
+    }
+    rows
+}
+
+async fn compared_on_mysql(servers: (&Server, &Server)) -> Compared {
+    let limits = CompareLimits::default();
+    let request =
+        CompareRequest { first_database: "information_schema", frontier: None, tables: &[], after: None, limits };
+    let compared = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
+    assert_eq!(compared.after, None);
+    compared
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_row_of_random_histories_on_mariadb_is_wrong() {
+    let (seed, count) = histories(50);
+    let (restored, source) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let mut chance = Chance(seed | 1);
+    let tables: Vec<(String, usize)> =
+        (0..count).map(|n| (format!("h{n}"), usize::try_from(n).unwrap() % MYSQL_KINDS.len())).collect();
+    // The same history on both, and then one of its own on each. The time of day is of the session.
+    let mut shared = "SET sql_mode = '', timestamp = 1780000000;\n".to_owned();
+    let mut own = [shared.clone(), shared.clone()];
+    for (table, kind) in &tables {
+        writeln!(shared, "{};", MYSQL_KINDS[*kind].0.replace('%', table)).unwrap();
+        for _ in 0..2 + chance.below(14) {
+            writeln!(shared, "{};", mysql_statement(&mut chance, table, *kind)).unwrap();
+        }
+        for (side, own) in own.iter_mut().enumerate() {
+            for _ in 0..(if side == 0 { chance.below(2) } else { chance.below(8) }) {
+                writeln!(own, "{};", mysql_statement(&mut chance, table, *kind)).unwrap();
+            }
+        }
+    }
+    for (server, own) in [(&restored, &own[0]), (&source, &own[1])] {
+        server.sql("shop", &shared);
+        server.sql("shop", own);
+    }
+    let found = compared_on_mysql((&restored.master().await, &source.master().await)).await;
+    let (mut wrong, mut differ) = (String::new(), 0);
+    for (table, kind) in &tables {
+        let key = MYSQL_KINDS[*kind].1;
+        let sides = (mysql_rows(&restored, table, key), mysql_rows(&source, table, key));
+        let expected = expected(&sides.0, &sides.1, !key.is_empty());
+        differ += usize::from(expected != RowChanges::default());
+        let found = of(&found, table);
+        if found.rows.as_ref().map(|rows| rows.changes) != Some(expected) {
+            writeln!(wrong, "{expected:?} in {sides:?}, and found: {found:?}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "seed {seed}:\n{wrong}");
+    assert!(differ > tables.len() / 3, "the histories hardly differ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mariadb_no_value_is_too_long_or_too_alike_and_what_cannot_be_compared_is_told() {
+    let made = "
+        CREATE TABLE floats (id INT PRIMARY KEY, v FLOAT); INSERT INTO floats VALUES (1, 16777216), (2, 1.2345678);
+        CREATE TABLE points (id INT PRIMARY KEY, v POINT); INSERT INTO points VALUES (1, POINT(1, 2));
+        CREATE TABLE nulls (id INT PRIMARY KEY, v TEXT); INSERT INTO nulls VALUES (1, NULL), (2, '-'), (3, '');
+        CREATE TABLE moments (id INT PRIMARY KEY, v TIMESTAMP); INSERT INTO moments VALUES (1, '2026-03-29 01:00:00');
+        CREATE TABLE wide (id INT PRIMARY KEY); INSERT INTO wide VALUES (1);
+        CREATE TABLE lasting (id INT PRIMARY KEY) ENGINE = MyISAM; CREATE TABLE fleeting (id INT PRIMARY KEY) ENGINE = MEMORY;
+        CREATE TABLE gone (id INT); INSERT INTO gone VALUES (1), (1);
+        CREATE TABLE `we``ird ü` (id INT PRIMARY KEY); CREATE VIEW seen AS SELECT * FROM nulls;";
+    let columns: Vec<String> = (0..300).map(|n| format!("ADD COLUMN c{n} VARCHAR(200) DEFAULT 'x'")).collect();
+    let made = format!("{made} ALTER TABLE wide {};", columns.join(", "));
+    // Hardly a text of all values would fit.
+    let settings = ["--max-allowed-packet=1024"];
+    let (restored, source) = (
+        MariaDb::start_with(&settings, None).with_application(),
+        MariaDb::start_with(&settings, None).with_application(),
+    );
+    for server in [&restored, &source] {
+        server.sql("", "SET GLOBAL max_allowed_packet = 67108864");
+        server.sql("shop", &made);
+        server.sql("", "SET GLOBAL max_allowed_packet = 1024");
+    }
+    source.sql(
+        "shop",
+        "UPDATE floats SET v = 16777218 WHERE id = 1; UPDATE floats SET v = 1.2345679 WHERE id = 2; UPDATE points SET v = POINT(1, 3); \
+         UPDATE nulls SET v = '-' WHERE id = 1; UPDATE nulls SET v = NULL WHERE id = 2; UPDATE nulls SET v = NULL WHERE id = 3; \
+         UPDATE moments SET v = '2026-03-29 02:00:00'; UPDATE wide SET c299 = 'y'; DROP TABLE gone; CREATE TABLE `new` (id INT); INSERT INTO `new` VALUES (1)",
+    );
+    let found = compared_on_mysql((&restored.master().await, &source.master().await)).await;
+    for (table, expected) in [
+        ("floats", (0, 2, 0)),
+        ("points", (0, 1, 0)),
+        ("nulls", (0, 3, 0)),
+        ("moments", (0, 1, 0)),
+        ("wide", (0, 1, 0)),
+        ("gone", (0, 0, 2)),
+        ("new", (1, 0, 0)),
+        ("we`ird ü", (0, 0, 0)),
+    ] {
+        assert_eq!(changes(&found, table), expected, "{table}");
+    }
+    for table in ["lasting", "fleeting"] {
+        assert!(of(&found, table).not_compared.as_ref().unwrap().contains("no backup is sure to hold"), "{found:#?}");
+    }
+    assert!(found.tables.iter().all(|found| found.name.table != "seen"));
 }

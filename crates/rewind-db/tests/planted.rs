@@ -11,6 +11,7 @@
 
 mod support;
 
+use rewind_core::comparison::RowChanges;
 use rewind_core::{Check, CheckDatabases, Expectation};
 use rewind_db::fence::{
     FenceTimeouts, LoginRecord, apply, close_logins, inspect, lift, read_logins, terminate_sessions, verify,
@@ -21,8 +22,8 @@ use rewind_db::preflight::{
     Fencing, NetworkFence, Trial, check_findings, database_findings, databases, rights, server_findings,
 };
 use rewind_db::{
-    CheckLimits, Network, Server, Settings, compare_counters, count_all_tables, invalid_databases, other_sessions,
-    run_checks, server_identity, write_position,
+    CheckLimits, CompareLimits, CompareRequest, Network, Server, Settings, compare_counters, compare_tables, count_all_tables,
+    invalid_databases, next_transaction, other_sessions, run_checks, server_identity, write_position,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -185,6 +186,7 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
     let found = run_checks(server, Some(server), checks, &CheckLimits::default()).await.unwrap();
     assert!(found.checks.iter().all(|result| result.passed), "{found:?}");
     compare_counters(server, server, first).await.unwrap();
+    compare_everything(server, first).await;
     let Jobs { enabled, .. } = list_jobs(server, &session, None).await.unwrap();
     assert!(!enabled.is_empty());
     for job in &enabled {
@@ -200,6 +202,20 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
     terminate_sessions(&session, FenceTimeouts::default()).await.unwrap();
     assert!(!lift(&session, &record).await.unwrap().is_empty());
     session.close().await;
+}
+
+/// Compares the tables of people with one another, by every method.
+async fn compare_everything(server: &Server, first: &str) {
+    let session = server.open(first).await.unwrap();
+    let frontier = next_transaction(&session).await.unwrap();
+    session.close().await;
+    for frontier in [None, frontier] {
+        let limits = CompareLimits::default();
+        let request = CompareRequest { first_database: first, frontier, tables: &[], after: None, limits };
+        let found = compare_tables((server, server), &request, &rewind_clock::SystemClock).await.unwrap();
+        let orders = found.tables.iter().find(|found| found.name.table == "orders").unwrap();
+        assert_eq!(orders.rows.as_ref().map(|rows| (rows.changes, rows.source)), Some((RowChanges::default(), 2)), "{found:?}");
+    }
 }
 
 /// Casts of a type of `app`'s from and to types of the system's, a trigger on a table that the product reads, a rule on another, and an

@@ -78,7 +78,8 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
         // An interrupted DROP DATABASE leaves one that nobody can connect to: a target inside the drop restores it
         // so.
         let invalid = invalid_databases(&session).await;
-        let frontier = next_transaction(&session).await;
+        // Without it a comparison of tables reads all values: no reason to fail what took hours.
+        let frontier = next_transaction(&session).await.unwrap_or_default();
         // Checks open sessions of their own, a database each.
         session.close().await;
 
@@ -133,7 +134,7 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
         };
         report.resource_ids = resource_ids;
         // People may have written to a cluster that an earlier recovery restored.
-        report.frontier = frontier?.filter(|_| plan.adopted.is_none());
+        report.frontier = frontier.filter(|_| plan.adopted.is_none());
         if let (Expect::Checks, true, Some(restored)) = (expect, report.passed, &restored) {
             let source = source.is_some();
             self.add_what_stays_behind(&mut report, (&recovery, &plan), restored, (&rewound, source)).await;

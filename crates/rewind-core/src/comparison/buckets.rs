@@ -47,7 +47,7 @@ impl Buckets {
     }
 }
 
-/// What the hashes of both sides leave to be found out.
+/// The rows that the hashes of both sides leave to be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Suspects {
     /// The changes that the counts alone show: of buckets that are empty on one side.

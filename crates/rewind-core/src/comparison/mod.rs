@@ -84,7 +84,7 @@ pub struct ComparedRows {
     pub source: u64,
 }
 
-/// What was found out about a table.
+/// The findings about one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableComparison {
@@ -97,7 +97,7 @@ pub struct TableComparison {
     /// The reason why the table was not compared, or how far it came; none where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_compared: Option<String>,
-    /// What a person should know of the comparison.
+    /// Facts about the comparison that a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Seconds that it took.
@@ -118,7 +118,7 @@ pub struct TablesCompared {
     pub rewound_to: Timestamp,
     /// The tables, by name.
     pub tables: Vec<TableComparison>,
-    /// What was not compared as a whole, and why.
+    /// The databases that were not compared, and why.
     pub notes: Vec<String>,
     /// The last table that is done where others are left: the next invocation goes on after it. None where all are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]

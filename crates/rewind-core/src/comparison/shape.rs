@@ -42,7 +42,7 @@ pub struct TablePlan {
     pub key: Vec<Column>,
     /// True if the transaction that wrote a row tells as much as its values: the columns were not changed.
     pub same_layout: bool,
-    /// What a person should know.
+    /// Facts that a person should know.
     pub notes: Vec<String>,
 }
 

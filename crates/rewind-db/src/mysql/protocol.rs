@@ -35,7 +35,7 @@ const QUERY: u8 = 0x03;
 const PREPARE: u8 = 0x16;
 const CLOSE_STATEMENT: u8 = 0x19;
 
-/// Where the rows of a result go.
+/// The destination of the rows of a result.
 #[derive(Clone, Copy)]
 enum Rows<'a> {
     /// The first of them into the result.
