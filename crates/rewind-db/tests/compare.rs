@@ -507,6 +507,48 @@ async fn a_large_table_with_few_changes_is_compared_exactly_and_the_next_invocat
     assert!(part.tables[0].not_compared.as_ref().unwrap().contains("it was stopped after"), "{part:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_that_begin_again_are_told_apart() {
+    // As far as a server goes without freezing, three times: to the last ids before they begin again.
+    let source = source_with(&[
+        "CREATE TABLE ancient (id int PRIMARY KEY, a text); INSERT INTO ancient SELECT n, 'a' FROM generate_series(1, 20) n",
+    ]);
+    let ancient: u32 = source.sql("shop", "SELECT min(xmin::text::int8) FROM ancient").parse().unwrap();
+    let source = source.at_transaction(2_000_000_000).at_transaction(4_000_000_000).at_transaction(u32::MAX - 40);
+    source.sql("shop", "CREATE TABLE recent (id int PRIMARY KEY, a text); INSERT INTO recent SELECT n, 'a' FROM generate_series(1, 20) n");
+    let open = connected(source.superuser("shop")).await;
+    open.batch_execute("BEGIN; UPDATE recent SET a = 'open' WHERE id = 1; UPDATE ancient SET a = 'open' WHERE id = 1")
+        .await
+        .unwrap();
+    let restored = source.restored();
+    let servers = (&restored.master().await, &source.master().await);
+    let frontier = frontier(servers.0).await;
+    assert!(frontier.unwrap() < 1 << 32, "the target is before the ids begin again");
+    open.batch_execute("COMMIT").await.unwrap();
+    source.sql("shop", "UPDATE recent SET a = 'x' WHERE id IN (2, 3)");
+    // To the very id that wrote the rows an age ago.
+    let next = |server: &Postgres| {
+        server
+            .sql("shop", "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())")
+            .parse::<u64>()
+            .unwrap()
+    };
+    while next(&source) < (1 << 32) + u64::from(ancient) {
+        let left = ((1 << 32) + u64::from(ancient) - next(&source)).min(2_000);
+        source.sql(
+            "shop",
+            &format!("DO $$ BEGIN FOR n IN 1..{left} LOOP PERFORM pg_catalog.txid_current(); COMMIT; END LOOP; END $$"),
+        );
+    }
+    source.sql("shop", "UPDATE ancient SET a = 'x' WHERE id = 5");
+    let ids = source.sql("shop", "SELECT string_agg(DISTINCT xmin::text, ',') FROM ancient WHERE id IN (5, 6)");
+    assert_eq!(ids, ancient.to_string(), "a row of now and one of an age ago show the same id");
+    source.sql("shop", "DELETE FROM ancient WHERE id = 9; INSERT INTO recent VALUES (99, 'new')");
+    let found = compared(servers, frontier).await;
+    assert_eq!((changes(&found, "ancient"), method(&found, "ancient")), ((0, 2, 1), Method::History));
+    assert_eq!(changes(&found, "recent"), (1, 3, 0));
+}
+
 // ---------------------------------------------------------------------------------------------------------- MariaDB
 
 /// The tables of histories on MariaDB: the definition, the columns of its key, and the values of a row.

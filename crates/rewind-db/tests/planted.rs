@@ -22,8 +22,8 @@ use rewind_db::preflight::{
     Fencing, NetworkFence, Trial, check_findings, database_findings, databases, rights, server_findings,
 };
 use rewind_db::{
-    CheckLimits, CompareLimits, CompareRequest, Network, Server, Settings, compare_counters, compare_tables, count_all_tables,
-    invalid_databases, next_transaction, other_sessions, run_checks, server_identity, write_position,
+    CheckLimits, CompareLimits, CompareRequest, Network, Server, Settings, compare_counters, compare_tables,
+    count_all_tables, invalid_databases, next_transaction, other_sessions, run_checks, server_identity, write_position,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -214,7 +214,11 @@ async fn compare_everything(server: &Server, first: &str) {
         let request = CompareRequest { first_database: first, frontier, tables: &[], after: None, limits };
         let found = compare_tables((server, server), &request, &rewind_clock::SystemClock).await.unwrap();
         let orders = found.tables.iter().find(|found| found.name.table == "orders").unwrap();
-        assert_eq!(orders.rows.as_ref().map(|rows| (rows.changes, rows.source)), Some((RowChanges::default(), 2)), "{found:?}");
+        assert_eq!(
+            orders.rows.as_ref().map(|rows| (rows.changes, rows.source)),
+            Some((RowChanges::default(), 2)),
+            "{found:?}"
+        );
     }
 }
 
