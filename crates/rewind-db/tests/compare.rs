@@ -307,7 +307,7 @@ async fn rewriting_a_table_changes_no_row_and_hides_none() {
         )
     };
     let names =
-        ["frozen", "full", "clustered", "altered", "replaced", "readded", "renamed", "emptied", "swapped", "same"];
+        ["frozen", "compacted", "clustered", "altered", "replaced", "readded", "renamed", "emptied", "swapped", "same"];
     let source = source_with(&names.map(made).each_ref().map(String::as_str));
     let restored = source.restored();
     let servers = (&restored.master().await, &source.master().await);
@@ -315,8 +315,8 @@ async fn rewriting_a_table_changes_no_row_and_hides_none() {
     for sql in [
         "UPDATE frozen SET a = 'x' WHERE id = 1",
         "VACUUM FREEZE frozen",
-        "DELETE FROM full WHERE id = 2; INSERT INTO full VALUES (51, 'new')".replace("full", "\"full\"").as_str(),
-        "VACUUM FULL \"full\"",
+        "DELETE FROM compacted WHERE id = 2; INSERT INTO compacted VALUES (51, 'new')",
+        "VACUUM FULL compacted",
         "UPDATE clustered SET a = 'x' WHERE id < 4",
         "CLUSTER clustered USING clustered_pkey",
         "ALTER TABLE altered ALTER COLUMN id TYPE bigint",
@@ -333,7 +333,7 @@ async fn rewriting_a_table_changes_no_row_and_hides_none() {
     let found = compared(servers, frontier).await;
     for (table, expected, by) in [
         ("frozen", (0, 1, 0), Method::History),
-        ("full", (1, 0, 1), Method::History),
+        ("compacted", (1, 0, 1), Method::History),
         ("clustered", (0, 3, 0), Method::History),
         ("altered", (0, 1, 0), Method::Values),
         ("replaced", (0, 0, 1), Method::Values),
@@ -535,6 +535,8 @@ async fn ids_that_begin_again_are_told_apart() {
     };
     while next(&source) < (1 << 32) + u64::from(ancient) {
         let left = ((1 << 32) + u64::from(ancient) - next(&source)).min(2_000);
+        // One by one at the end: the server may take an id for itself.
+        let left = if left > 50 { left - 50 } else { 1 };
         source.sql(
             "shop",
             &format!("DO $$ BEGIN FOR n IN 1..{left} LOOP PERFORM pg_catalog.txid_current(); COMMIT; END LOOP; END $$"),

@@ -105,7 +105,7 @@ impl Postgres {
         std::fs::write(&pages, vec![0; 262_144]).unwrap();
         own(&pages);
         let directory = std::mem::replace(&mut self.directory, Directory::new("moved"));
-        Self::start_on(directory, &[], None)
+        Self::start_on(directory, &["autovacuum=off", "autovacuum_freeze_max_age=2000000000"], None)
     }
 
     /// The driver's settings for the superuser, over the server's own socket.
