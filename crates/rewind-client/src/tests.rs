@@ -729,7 +729,10 @@ async fn a_comparison_goes_on_until_all_tables_are_done() {
     let calls = aws.state().calls.clone();
     assert_eq!(calls[0].0, "compare-tables");
     assert_eq!((&calls[0].1["after"], &calls[1].1["after"]), (&Value::Null, &table("a")));
-    assert_eq!((&calls[0].1["tables"], &calls[0].1["plan"]["recoveryId"]), (&json!(["orders"]), &json!(rewind_aws::fixtures::plan().recovery_id)));
+    assert_eq!(
+        (&calls[0].1["tables"], &calls[0].1["plan"]["recoveryId"]),
+        (&json!(["orders"]), &json!(rewind_aws::fixtures::plan().recovery_id))
+    );
     aws.state().answers = vec![answer("a", Some(table("a"))), answer("a", Some(table("a")))];
     assert!(refused(aws.client().compare_clusters("r-1", &[], |_| {}).await).contains("does not get on"));
     aws.state().answers = vec![Called::Refused("RewindFailed".into(), "there is no cluster orders-r".into())];
