@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// The function that reads and sets windows, as the stack's outputs have it
     #[arg(long, global = true, value_name = "NAME", env = "SET_WINDOW_FUNCTION", help_heading = "Stack")]
     pub(crate) set_window_function: Option<String>,
+    /// The function that compares tables, as the stack's outputs have it
+    #[arg(long, global = true, value_name = "NAME", env = "COMPARE_TABLES_FUNCTION", help_heading = "Stack")]
+    pub(crate) compare_tables_function: Option<String>,
     /// The state machine that deletes what recoveries kept, as the stack's outputs have it
     #[arg(long, global = true, value_name = "ARN", env = "CLEAN_UP_STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) clean_up_state_machine_arn: Option<String>,
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     Resume(ResumeOptions),
     /// Show the status of a recovery
     Status(StatusOptions),
+    /// Show how many rows of each table were written on the source since the target; nothing is changed
+    Diff(DiffOptions),
     /// List the recoveries, the latest first
     List(ListArgs),
     /// Approve a recovery that waits for it
@@ -164,6 +169,16 @@ pub(crate) struct StatusOptions {
     pub(crate) follow: bool,
 }
 
+/// A recovery whose two clusters are compared, table by table.
+#[derive(Debug, Args)]
+pub(crate) struct DiffOptions {
+    /// The recovery, which has restored a cluster: it may wait for an approval, or have ended
+    pub(crate) id: String,
+    /// Compare this table only: orders, public.orders or shop.public.orders, as it is written there; may be given several times
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+}
+
 /// A decision, and an option to follow the recovery.
 #[derive(Debug, Args)]
 pub(crate) struct DecideOptions {
@@ -226,8 +241,9 @@ mod tests {
         // A shell completes words, chat does not. What is left over costs money and wakes nobody, and the function of chat has
         // no permission to read or tag clusters. Every other command has to be in both: people who have only a phone at
         // night need each of them.
-        // Whoever reads needs a terminal anyway, and chat has no permission to open.
-        let own = ["completions", "complete", "clusters", "open"];
+        // Whoever reads needs a terminal anyway, and chat has no permission to open. It may not call compare-tables either, which logs
+        // in as the master user.
+        let own = ["completions", "complete", "clusters", "open", "diff"];
         for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| !own.contains(verb)) {
             assert!(chat.contains(&format!("\n  {verb} ")), "chat has no {verb}:\n{chat}");
         }

@@ -20,6 +20,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failu
             state_machine: state_machine.clone(),
             undo_state_machine: options.undo_state_machine_arn.clone(),
             set_window_function: options.set_window_function.clone(),
+            compare_tables_function: options.compare_tables_function.clone(),
             clean_up_state_machine: options.clean_up_state_machine_arn.clone(),
             open_state_machine: options.open_state_machine_arn.clone(),
             table: options.table.clone(),
@@ -39,6 +40,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failu
             state_machine: stack.state_machine,
             undo_state_machine: stack.undo_state_machine,
             set_window_function: stack.set_window_function,
+            compare_tables_function: stack.compare_tables_function,
             clean_up_state_machine: stack.clean_up_state_machine,
             open_state_machine: stack.open_state_machine,
         },
@@ -52,6 +54,7 @@ struct Stack {
     state_machine: String,
     undo_state_machine: Option<String>,
     set_window_function: Option<String>,
+    compare_tables_function: Option<String>,
     clean_up_state_machine: Option<String>,
     open_state_machine: Option<String>,
     table: Option<String>,
@@ -86,6 +89,7 @@ fn chosen(found: Vec<stacks::Stack>, name: Option<&str>) -> Result<Stack, String
         state_machine: output("StateMachineArn").unwrap_or_default(),
         undo_state_machine: output("UndoStateMachineArn"),
         set_window_function: output("SetWindowFunctionName"),
+        compare_tables_function: output("CompareTablesFunctionName"),
         clean_up_state_machine: output("CleanUpStateMachineArn"),
         open_state_machine: output("OpenStateMachineArn"),
         table: output("TableName"),
@@ -126,12 +130,15 @@ mod tests {
 
     #[test]
     fn the_only_stack_of_aurora_rewind_is_found_among_others() {
-        let all = [&OUTPUTS[..], &["SetWindowFunctionName", "CleanUpStateMachineArn", "OpenStateMachineArn"]].concat();
+        let optional =
+            ["SetWindowFunctionName", "CompareTablesFunctionName", "CleanUpStateMachineArn", "OpenStateMachineArn"];
+        let all = [&OUTPUTS[..], &optional].concat();
         let other = stack("network", &["StateMachineArn"]);
         let found = chosen(vec![other.clone(), stack("rewind", &all)], None).unwrap();
         assert_eq!(found.state_machine, "rewind's StateMachineArn");
         assert_eq!(found.table.as_deref(), Some("rewind's TableName"));
         assert_eq!(found.set_window_function.as_deref(), Some("rewind's SetWindowFunctionName"));
+        assert_eq!(found.compare_tables_function.as_deref(), Some("rewind's CompareTablesFunctionName"));
         assert_eq!(found.clean_up_state_machine.as_deref(), Some("rewind's CleanUpStateMachineArn"));
         assert_eq!(found.open_state_machine.as_deref(), Some("rewind's OpenStateMachineArn"));
         assert!(chosen(vec![other], None).unwrap_err().contains("no stack of aurora-rewind"));

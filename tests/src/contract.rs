@@ -282,7 +282,8 @@ fn every_function_that_is_passed_a_plan_verifies_it_and_one_alone_signs() {
         let passed = passed(&function);
         // A function that some states give a plan and others not could not be told which to believe.
         assert!(passed.len() <= 1, "{} is passed a plan by some states only", function.stem);
-        let has_plan = passed.contains(&true);
+        // People pass a plan to compare-tables, which no state calls.
+        let has_plan = passed.contains(&true) || function.name == "CompareTables";
         assert_eq!(function.verifies_plans(), has_plan, "{} and the plan of its payload", function.stem);
         // A dry run ends before every other step.
         assert_eq!(function.is_in_dry_runs(), function.name == "Preflight", "{} in dry runs", function.stem);

@@ -20,6 +20,8 @@ const WAITS: [(&str, &[&[Duration]]); 15] = [
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[KEPT_SESSIONS, POLL_BUDGET]]),
+    // Both logins at the same time, on a reader first.
+    ("CompareTables", &[&[READERS, LOG_IN, COMPARING]]),
     ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
     (
         "FenceSource",
@@ -126,7 +128,12 @@ fn who_calls_a_function_waits_longer_than_it_may_run() {
     let template = Template::read();
     let set_window = timeout(&template, "SetWindow") + COLD_START;
     assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
-    // Chat calls it, and tells the person what it answered after that.
+    let compare_tables = timeout(&template, "CompareTables") + COLD_START;
+    assert!(
+        compare_tables < CALL_COMPARE_TABLES,
+        "compare-tables may take {compare_tables:?} of {CALL_COMPARE_TABLES:?}"
+    );
+    // Chat calls set-window, and tells the person what it answered after that.
     let chat = timeout(&template, "Chatops");
     let longest = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
     assert!(longest < chat, "chat may take {longest:?} of {chat:?} for a window");
@@ -149,6 +156,7 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
         (COUNT, COUNTING, "counting a table"),
         (LOG_IN + READERS + LOG_IN + ESTIMATING, CHECKING, "estimates, which are read beside the checks"),
         (ESTIMATES_OF_DATABASE, ESTIMATING, "estimates of a database"),
+        (COMPARE_AT_LEAST, COMPARING, "the least time for comparing a table"),
         (FENCE_READER, FENCE_READERS, "one reader"),
         (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),
         (LOG_IN + STATEMENT_GRACE, KEPT_SESSIONS, "logging in to see who is there"),

@@ -14,7 +14,7 @@ use rewind_core::{Clock, RemovedBy};
 use std::collections::BTreeSet;
 
 /// The commands whose first argument is a recovery.
-const OF_RECOVERIES: &str = "approve reject status resume undo cancel open";
+const OF_RECOVERIES: &str = "approve reject status diff resume undo cancel open";
 /// The commands whose first argument is a cluster.
 const OF_CLUSTERS: &str = "plan start list window";
 

@@ -3,6 +3,7 @@
 mod clusters;
 mod completions;
 mod decide;
+mod diff;
 mod list;
 mod open;
 mod plan;
@@ -30,6 +31,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Start(options) => start::run(&aws, &client, output, &options).await,
         Command::Resume(options) => resume::run(&aws, &client, output, &options).await,
         Command::Status(options) => status::run(&aws, &client, output, &options).await,
+        Command::Diff(options) => diff::run(&client, output, &options).await,
         Command::List(args) => list::run(&aws, &client, output, &args).await,
         Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,
         Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,

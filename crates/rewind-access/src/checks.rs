@@ -64,6 +64,30 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         server.map(|server| (server, CheckedOn::Writer)).map_err(|error| explained(error, plan, cluster, moment))
     }
 
+    /// The same with the login of the fence, which sees all tables; its password is that of `moment`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check_server`].
+    pub async fn server_beside_clients(
+        &self,
+        recovery_id: &str,
+        plan: &Plan,
+        (cluster, instances): (&Cluster, &[Instance]),
+        moment: Timestamp,
+    ) -> Result<Server, ConnectError> {
+        let credentials = self.credentials(cluster, plan, moment).await.map_err(ConnectError::Failed)?;
+        let reader = self.reader_for_checks(recovery_id, plan, (cluster, instances), &credentials);
+        match within(timeouts::READERS, Box::pin(reader)).await.unwrap_or_else(|OutOfTime| Ok(None)) {
+            Ok(Some(server)) => Ok(server),
+            Err(error) => Err(error),
+            Ok(None) => {
+                let writer = writer(cluster).map_err(ConnectError::Failed)?;
+                self.connect_for_checks(recovery_id, plan, &writer, &credentials).await
+            }
+        }
+    }
+
     /// The first reader that lets the login in; none where no reader takes the connection.
     async fn reader_for_checks(
         &self,

@@ -55,8 +55,10 @@ pub struct State {
     pub expired_tokens: Vec<String>,
     /// The names and payloads with which functions were called.
     pub calls: Vec<(String, Value)>,
-    /// The response of every function.
+    /// The response of every function that is called.
     pub response: Option<Called>,
+    /// The responses of functions that are asked, the last one first.
+    pub answers: Vec<Called>,
 }
 
 impl FakeAws {
@@ -76,6 +78,7 @@ impl FakeAws {
                 state_machine: MACHINE.to_owned(),
                 undo_state_machine: Some(UNDO_MACHINE.to_owned()),
                 set_window_function: Some("set-window".to_owned()),
+                compare_tables_function: Some("compare-tables".to_owned()),
                 clean_up_state_machine: Some(CLEAN_UP_MACHINE.to_owned()),
                 open_state_machine: Some(OPEN_MACHINE.to_owned()),
             },
@@ -284,5 +287,12 @@ impl CallFunctions for FakeAws {
         let mut state = self.state();
         state.calls.push((function.to_owned(), payload.clone()));
         Ok(state.response.clone().unwrap_or(Called::Answered(json!({ "cluster": "orders", "changed": false }))))
+    }
+
+    /// The responses of [`State::answers`], one after the other.
+    async fn ask(&self, function: &str, payload: &Value) -> AwsResult<Called> {
+        let mut state = self.state();
+        state.calls.push((function.to_owned(), payload.clone()));
+        Ok(state.answers.pop().unwrap_or_else(|| Called::Refused("Bug".to_owned(), "no answer is left".to_owned())))
     }
 }

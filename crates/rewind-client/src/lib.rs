@@ -2,6 +2,7 @@
 //! chat alike. It never decides by itself, and never does the work of the state machine.
 
 mod clusters;
+mod compare;
 mod complete;
 mod decide;
 mod error;
@@ -53,6 +54,8 @@ pub struct Deployment {
     pub undo_state_machine: Option<String>,
     /// The name of the function that reads and sets windows; none where it is not configured.
     pub set_window_function: Option<String>,
+    /// The name of the function that compares tables; none where it is not configured.
+    pub compare_tables_function: Option<String>,
     /// The ARN of the state machine that deletes what recoveries kept; none where it is not configured.
     pub clean_up_state_machine: Option<String>,
     /// The ARN of the state machine that opens what recoveries left behind; none where it is not configured.

@@ -724,6 +724,47 @@ async fn without_an_undo_state_machine_the_refusal_names_the_setting() {
     assert!(refused(client.undo("r-1", Undoing::Undo, Some("orders"), "ann").await).contains("UNDO_STATE_MACHINE_ARN"));
     client.deployment.set_window_function = None;
     assert!(refused(client.window(&WindowArgs::default()).await).contains("SET_WINDOW_FUNCTION"));
+    client.deployment.compare_tables_function = None;
+    assert!(refused(client.compare_clusters("r-1", &[], |_| {}).await).contains("COMPARE_TABLES_FUNCTION"));
+}
+
+// --------------------------------------------------------------------------------------------------------- comparison
+
+#[tokio::test]
+async fn a_comparison_goes_on_until_all_tables_are_done() {
+    let aws = FakeAws::default();
+    aws.add_recovered("r-1");
+    let table = |name: &str| json!({ "database": "shop", "schema": "public", "table": name });
+    let answer = |name: &str, after: Option<Value>| {
+        let mut compared = table(name);
+        let rows = json!({ "inserted": 1, "updated": 0, "deleted": 0, "method": "values", "restored": 1, "source": 2 });
+        let more = json!({ "rows": rows, "seconds": 0.5, "at": "2026-11-23T10:50:00Z" });
+        compared.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = json!({
+            "restored": "orders-r", "source": "orders", "rewoundTo": "2026-11-23T10:30:00Z", "tables": [compared], "notes": [], "after": after,
+        });
+        Called::Answered(answer)
+    };
+    aws.state().answers = vec![answer("b", None), answer("a", Some(table("a")))];
+    let mut parts = 0;
+    let only = ["orders".to_owned()];
+    let whole = aws.client().compare_clusters("r-1", &only, |_| parts += 1).await.unwrap();
+    let names: Vec<&str> = whole.tables.iter().map(|found| found.name.table.as_str()).collect();
+    assert_eq!((names, parts, whole.after), (vec!["a", "b"], 2, None));
+    let calls = aws.state().calls.clone();
+    assert_eq!(calls[0].0, "compare-tables");
+    assert_eq!((&calls[0].1["after"], &calls[1].1["after"]), (&Value::Null, &table("a")));
+    assert_eq!(
+        (&calls[0].1["tables"], &calls[0].1["plan"]["recoveryId"]),
+        (&json!(["orders"]), &json!(rewind_aws::fixtures::plan().recovery_id))
+    );
+    aws.state().answers = vec![answer("a", Some(table("a"))), answer("a", Some(table("a")))];
+    assert!(refused(aws.client().compare_clusters("r-1", &[], |_| {}).await).contains("does not get on"));
+    aws.state().answers = vec![Called::Refused("RewindFailed".into(), "there is no cluster orders-r".into())];
+    assert_eq!(
+        refused(aws.client().compare_clusters("r-1", &[], |_| {}).await),
+        "there is no cluster orders-r [RewindFailed]"
+    );
 }
 
 // ------------------------------------------------------------------------------------------------------------- window

@@ -378,6 +378,10 @@ pub struct Report {
     // A report in the table may be older than this field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// The first transaction id that the restored cluster had not given out yet, before anybody but AWS and this recovery wrote to it: by it
+    /// rows are told apart that were written since. None on MySQL, and on a cluster of an earlier recovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<u64>,
     /// The resource ids of the cluster and the instances that were verified; empty in reports that are older than this field.
     #[serde(default, rename = "resourceIds")]
     pub resource_ids: ResourceIds,
@@ -397,6 +401,7 @@ impl Report {
             estimates: None,
             notes,
             differences: Vec::new(),
+            frontier: None,
             resource_ids: ResourceIds::default(),
         }
     }

@@ -5,6 +5,7 @@
 mod approval;
 mod check;
 mod clock;
+pub mod comparison;
 mod content_hash;
 mod cut;
 mod decimal;

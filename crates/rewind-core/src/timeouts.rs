@@ -109,6 +109,12 @@ pub const READERS: Duration = seconds(10);
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
 pub const COUNTING: Duration = seconds(60);
+/// Comparing tables in one invocation, and so the most for one table; the next invocation goes on with those that are left.
+pub const COMPARING: Duration = seconds(210);
+/// With less than this left no further table is begun.
+pub const COMPARE_AT_LEAST: Duration = seconds(1);
+/// A call of compare-tables, which has to outlast the function's own `Timeout` and its start.
+pub const CALL_COMPARE_TABLES: Duration = seconds(320);
 /// Comparing sequences and AUTO_INCREMENT, of which people are only told.
 pub const COUNTERS: Duration = seconds(5);
 /// Reading the tables of all databases and estimates of their rows, beside the checks. What is left then is reported as not read.

@@ -9,6 +9,7 @@
 //! [`Server`] and [`Session`] that it gets.
 
 mod checks;
+mod compare;
 mod counters;
 mod engine;
 mod error;
@@ -32,6 +33,7 @@ mod tls;
 mod writes;
 
 pub use checks::{CheckLimits, Findings, count_all_tables, run_checks};
+pub use compare::{CompareLimits, CompareRequest, Compared, compare_tables, next_transaction};
 pub use counters::{ComparedCounters, MovedCounter, compare_counters};
 pub use engine::Defaults;
 pub use engine::identity::ServerIdentity;

@@ -11,6 +11,7 @@
 
 mod support;
 
+use rewind_core::comparison::RowChanges;
 use rewind_core::{Check, CheckDatabases, Expectation};
 use rewind_db::fence::{
     FenceTimeouts, LoginRecord, apply, close_logins, inspect, lift, read_logins, terminate_sessions, verify,
@@ -21,8 +22,9 @@ use rewind_db::preflight::{
     Fencing, NetworkFence, Trial, check_findings, database_findings, databases, rights, server_findings,
 };
 use rewind_db::{
-    CheckLimits, Network, Server, Settings, compare_counters, count_all_tables, estimate_rows, invalid_databases,
-    other_sessions, run_checks, server_identity, write_position,
+    CheckLimits, CompareLimits, CompareRequest, Network, Server, Settings, compare_counters, compare_tables,
+    count_all_tables, estimate_rows, invalid_databases, next_transaction, other_sessions, run_checks, server_identity,
+    write_position,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -204,6 +206,30 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
     session.close().await;
 }
 
+/// Makes two sides of a server and of what was the same, so that every statement of a comparison is sent.
+const BEFORE: &str =
+    "CREATE TABLE keyless (word varchar(9)); INSERT INTO keyless VALUES ('a'); CREATE TABLE gone (id int)";
+const AFTER: &str = "UPDATE orders SET word = 'other' WHERE id = 1; INSERT INTO keyless VALUES ('b'); DROP TABLE gone; CREATE TABLE made (id int)";
+
+/// Compares the tables of people by every method.
+async fn compare_everything(sides: (&Server, &Server), first: &str) {
+    let session = sides.0.open(first).await.unwrap();
+    let frontier = next_transaction(&session).await.unwrap();
+    session.close().await;
+    for frontier in [None, frontier] {
+        let limits = CompareLimits::default();
+        let request = CompareRequest { first_database: first, frontier, tables: &[], after: None, limits };
+        let found = compare_tables(sides, &request, &rewind_clock::SystemClock).await.unwrap();
+        let changes = |table: &str| {
+            let found = found.tables.iter().find(|found| found.name.table == table).unwrap();
+            found.rows.as_ref().unwrap_or_else(|| panic!("{found:?}")).changes
+        };
+        assert_eq!(changes("orders"), RowChanges { updated: 1, ..RowChanges::default() });
+        assert_eq!(changes("keyless"), RowChanges { inserted: 1, ..RowChanges::default() });
+        assert_eq!((changes("gone"), changes("made")), (RowChanges::default(), RowChanges::default()));
+    }
+}
+
 /// Casts of a type of `app`'s from and to types of the system's, a trigger on a table that the product reads, a rule on another, and an
 /// event trigger, besides the functions, operators and views that are in every database (`support/planted.sql`).
 const PLANTED: &str = "
@@ -250,6 +276,7 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
     postgres.sql("shop", "GRANT ALL ON SCHEMA public TO app; GRANT SELECT, UPDATE ON orders TO postgres");
     postgres.sql("shop", &format!("SET ROLE app; SET search_path = public; {PLANTED}"));
     postgres.sql("shop", CRON);
+    postgres.sql("shop", BEFORE);
     // As the master user of RDS, which owns its subscriptions.
     postgres.sql("postgres", "ALTER ROLE postgres SUPERUSER");
     postgres.sql(
@@ -266,6 +293,9 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
     tokio::spawn(connection);
     app.batch_execute("BEGIN; LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE").await.unwrap();
     do_everything(&server, ("postgres", "template1"), &[check("SELECT count(*) FROM orders")]).await;
+    let restored = postgres.restored();
+    postgres.sql("shop", &format!("SET session_replication_role = replica; {AFTER}"));
+    compare_everything((&restored.master().await, &server), "template1").await;
     let log = postgres.log();
     let own: String = log.split_inclusive('\n').filter(|line| line.starts_with("aurora-rewind|")).collect();
     let errors: Vec<&str> = own.lines().filter(|line| line.contains("planted")).collect();
@@ -317,6 +347,9 @@ async fn mysql_every_statement_of_the_product_is_sent_and_none_runs_what_was_pla
          CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DO INSERT INTO acted VALUES (1); \
          CREATE TABLE cache (n INT) ENGINE = MEMORY",
     );
+    mariadb.sql("shop", BEFORE);
+    let restored = MariaDb::start().with_application();
+    restored.sql("shop", BEFORE);
     let planted = names_of_the_product().into_iter().filter(|name| name != "orders").map(|name| {
         format!(
             "CREATE FUNCTION `{name}`(a text) RETURNS text DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO shop.acted VALUES (1); \
@@ -338,6 +371,8 @@ async fn mysql_every_statement_of_the_product_is_sent_and_none_runs_what_was_pla
     let found =
         run_checks(&held, None, &[check("SELECT count(*) FROM shop.orders")], &CheckLimits::default()).await.unwrap();
     assert!(found.checks[0].passed, "{found:?}");
+    mariadb.sql("shop", AFTER);
+    compare_everything((&restored.master().await, &server), "shop").await;
     mariadb.sql("", "SET GLOBAL general_log = 0");
     let own = mariadb.sql(
         "",

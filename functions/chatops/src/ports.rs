@@ -81,6 +81,7 @@ impl AwsPorts {
                 state_machine: required(get, "STATE_MACHINE_ARN")?,
                 undo_state_machine: get("UNDO_STATE_MACHINE_ARN").filter(|arn| !arn.is_empty()),
                 set_window_function: get("SET_WINDOW_FUNCTION").filter(|name| !name.is_empty()),
+                compare_tables_function: None,
                 // Chat has no permission to read or tag clusters.
                 clean_up_state_machine: None,
                 open_state_machine: None,

@@ -18,6 +18,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             state_machine,
             undo_state_machine: None,
             set_window_function: None,
+            compare_tables_function: None,
             clean_up_state_machine: None,
             open_state_machine: None,
         },

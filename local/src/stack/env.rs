@@ -32,6 +32,8 @@ pub struct Outputs {
     pub open_state_machine_arn: String,
     /// The function that reports and sets windows.
     pub set_window_function_name: String,
+    /// The function that compares tables.
+    pub compare_tables_function_name: String,
     /// The URL of the chat function, with the host name that AWS would give it.
     pub chat_url: String,
 }
@@ -144,6 +146,7 @@ impl StackEnv {
             ("CLEAN_UP_STATE_MACHINE_ARN", &self.outputs.clean_up_state_machine_arn),
             ("OPEN_STATE_MACHINE_ARN", &self.outputs.open_state_machine_arn),
             ("SET_WINDOW_FUNCTION", &self.outputs.set_window_function_name),
+            ("COMPARE_TABLES_FUNCTION", &self.outputs.compare_tables_function_name),
             ("HOSTED_ZONE_ID", &self.hosted_zone_id),
             ("DB_RECORD", &self.db_record),
             ("PGUSER", &self.user),
@@ -247,6 +250,7 @@ mod tests {
                 clean_up_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:c".into(),
                 open_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:o".into(),
                 set_window_function_name: "set-window".into(),
+                compare_tables_function_name: "compare-tables".into(),
                 chat_url: "https://abc.lambda-url.us-east-1.on.aws/".into(),
             },
             hosted_zone_id: "Z1".into(),
@@ -275,7 +279,8 @@ mod tests {
                        "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
                        "CleanUpStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:c",
                        "OpenStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:o",
-                       "SetWindowFunctionName": "set-window", "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
+                       "SetWindowFunctionName": "set-window", "CompareTablesFunctionName": "compare-tables",
+                       "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
         fs::write(layout.outputs(), json).unwrap();
         stack().write(&layout).unwrap();
         assert_eq!(StackEnv::read(&layout).unwrap(), stack());

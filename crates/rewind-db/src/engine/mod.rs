@@ -1,8 +1,9 @@
 //! The operations that every engine implements, and the values that they exchange. No engine is known here.
 //!
-//! `postgresql` and `mysql` each implement the five traits for their connection. Everything above them (checks, counts, the
+//! `postgresql` and `mysql` each implement its traits for their connection. Everything above them (checks, counts, the
 //! fence) is written once, against the traits; [`crate::session::on_engine`] is the one place that chooses.
 
+pub(crate) mod compare;
 pub(crate) mod connection;
 pub(crate) mod identity;
 pub(crate) mod jobs;

@@ -4,7 +4,7 @@ use super::errors::{ABOUT_NAMES, connect_error, statement_error};
 use super::packets::ProtocolError;
 use super::protocol::Protocol;
 use super::{Variant, Version};
-use crate::engine::{Connection, QueryResult};
+use crate::engine::{Connection, QueryResult, Row};
 use crate::error::{ConnectError, StatementError, unavailable};
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
@@ -13,6 +13,7 @@ use rewind_core::{OpenDatabases, timeouts};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::Sender;
 
 /// The first statement of every session: with a mode of its own a server may take a backslash or a quote for something else, an
 /// account's name for another, and `||` for `or`.
@@ -69,6 +70,17 @@ impl MysqlConnection {
             self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await;
         // The server may evaluate a subquery while it prepares.
         prepared.map_err(|error| error.without_rows(ABOUT_NAMES))
+    }
+
+    /// Runs `sql`, for which the database was given `limit`, and sends each row on.
+    pub(super) async fn query_each(
+        &self,
+        sql: &str,
+        limit: Duration,
+        rows: &Sender<Row>,
+    ) -> Result<(), StatementError> {
+        let timeout = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
+        self.with_protocol(timeout, async |protocol| protocol.query_each(sql, rows).await).await
     }
 
     /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.

@@ -3,6 +3,7 @@
 
 mod beginning;
 mod called;
+mod compare;
 mod connection;
 mod errors;
 mod jobs;

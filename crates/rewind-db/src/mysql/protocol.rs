@@ -5,7 +5,7 @@
 
 use super::packets::{LARGEST, ProtocolError, framed, malformed, receive, row, unless_refused};
 use super::{OLDEST, Variant, Version};
-use crate::engine::QueryResult;
+use crate::engine::{QueryResult, Row};
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
 use mysql_common::auth::plugins::{AuthProc, ChallengeResponsePlugin, Context};
@@ -16,6 +16,7 @@ use mysql_common::proto::MySerialize;
 use std::collections::HashMap;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::Sender;
 
 /// The protocol's options that are used here. Left out on purpose: several statements in one text, and files of the client's.
 const CAPABILITIES: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
@@ -33,6 +34,15 @@ const QUIT: u8 = 0x01;
 const QUERY: u8 = 0x03;
 const PREPARE: u8 = 0x16;
 const CLOSE_STATEMENT: u8 = 0x19;
+
+/// The destination of the rows of a result.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    /// The first of them into the result.
+    Kept(usize),
+    /// All of them on to whoever takes them.
+    Sent(&'a Sender<Row>),
+}
 
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
@@ -177,12 +187,20 @@ impl Protocol {
         self.command(QUERY, sql.as_bytes()).await?;
         let mut result = QueryResult::default();
         // A procedure sends the results of its statements and then its own; all have to be read before the next command.
-        while self.read_result(keep, &mut result).await? & MORE_RESULTS != 0 {}
+        while self.read_result(Rows::Kept(keep), &mut result).await? & MORE_RESULTS != 0 {}
         Ok(result)
     }
 
+    /// Runs one statement and sends each row of its results on.
+    pub(super) async fn query_each(&mut self, sql: &str, rows: &Sender<Row>) -> Result<(), ProtocolError> {
+        self.command(QUERY, sql.as_bytes()).await?;
+        let mut result = QueryResult::default();
+        while self.read_result(Rows::Sent(rows), &mut result).await? & MORE_RESULTS != 0 {}
+        Ok(())
+    }
+
     /// Reads one result, and returns the server's status after it.
-    async fn read_result(&mut self, keep: usize, read: &mut QueryResult) -> Result<u16, ProtocolError> {
+    async fn read_result(&mut self, rows: Rows<'_>, read: &mut QueryResult) -> Result<u16, ProtocolError> {
         let head = self.receive().await?;
         let mut head = ParseBuf(unless_refused(&head)?);
         if head.0.first() == Some(&0x00) {
@@ -206,8 +224,12 @@ impl Protocol {
                 return end.checked_eat_u16_le().ok_or_else(|| malformed("response"));
             }
             read.total += 1;
-            if read.rows.len() < keep {
-                read.rows.push(row(message, columns).ok_or_else(|| malformed("row"))?);
+            let decoded = || row(message, columns).ok_or_else(|| malformed("row"));
+            match rows {
+                Rows::Kept(keep) if read.rows.len() < keep => read.rows.push(decoded()?),
+                Rows::Kept(_) => {}
+                // Nobody takes it any more: the rest is read all the same, for the next command's result comes after it.
+                Rows::Sent(rows) => drop(rows.send(decoded()?).await),
             }
         }
     }

@@ -132,18 +132,51 @@ pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Resu
     if is_setting(sql) {
         return Ok(None);
     }
+    let refused = refused_of_examined(connection, sql).await?;
+    // Back on the path of the preparation: on another the server would make a new tree.
+    connection.execute(&connection.login_path_first()).await?;
+    Ok(refused.map(|refused| match refused.is_empty() {
+        true => NOT_SHOWN.to_owned(),
+        false => calls_what_it_may_not(&refused),
+    }))
+}
+
+/// The reason why `sql`, which is our own and whose transaction is on [`OWN_PATH`], must not run, or none: by its names it calls the
+/// system's functions alone, but reading a table may call what its owner put into an index, a constraint or a policy.
+pub(super) async fn denial_on_own_path(
+    connection: &PostgresqlConnection,
+    sql: &str,
+) -> Result<Option<String>, StatementError> {
+    let refused = refused_of_examined(connection, sql).await?;
+    Ok(refused.map(|refused| match refused.is_empty() {
+        true => NOT_SHOWN.to_owned(),
+        false => format!("reading it calls {}, as the login that may nearly everything", refused.join(", ")),
+    }))
+}
+
+const NOT_SHOWN: &str = "the server did not show which functions it calls";
+
+/// Prepares `sql` and returns the functions for which it must not run: empty where the server showed none of its tree, none where it may
+/// run. It leaves the transaction on [`OWN_PATH`].
+async fn refused_of_examined(
+    connection: &PostgresqlConnection,
+    sql: &str,
+) -> Result<Option<Vec<String>>, StatementError> {
     let trees = connection.prepare_examined(sql).await?;
-    if trees.is_empty() {
-        return Ok(Some("the server did not show which functions it calls".to_owned()));
-    }
     connection.execute(OWN_PATH).await?;
+    if trees.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
     let mut named = Named::default();
     trees.iter().for_each(|tree| named.add(tree, Part::Run));
     keep_changes_out(connection, &named.relations).await?;
     let refused = refused_in(connection, named).await?;
-    // Back on the path of the preparation: on another the server would make a new tree.
-    connection.execute(&connection.login_path_first()).await?;
-    Ok((!refused.is_empty()).then(|| calls_what_it_may_not(&refused)))
+    Ok((!refused.is_empty()).then_some(refused))
+}
+
+/// The error of a query that may have read rows.
+pub(super) fn without_rows(error: StatementError) -> StatementError {
+    error.without_rows(ABOUT_NAMES)
 }
 
 /// The codes of errors at run time whose messages name objects, rights, locks and limits: insufficient privilege, read-only transaction, lock not

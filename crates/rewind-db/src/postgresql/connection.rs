@@ -2,7 +2,7 @@
 
 use super::errors::{causes, connect_error, statement_error};
 use super::quote::literal;
-use crate::engine::{Connection, QueryResult};
+use crate::engine::{Connection, QueryResult, Row};
 use crate::error::{ConnectError, StatementError};
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
@@ -148,6 +149,27 @@ impl PostgresqlConnection {
         let trees = take();
         self.execute("SET LOCAL debug_print_rewritten = off; SET LOCAL client_min_messages TO DEFAULT").await?;
         Ok(trees)
+    }
+
+    /// Runs `sql`, for which the database was given `limit`, and sends each row on.
+    pub(super) async fn query_each(
+        &self,
+        sql: &str,
+        limit: Duration,
+        rows: &Sender<Row>,
+    ) -> Result<(), StatementError> {
+        let read = async {
+            let mut messages = pin!(self.client.simple_query_raw(sql).await?);
+            while let Some(message) = messages.next().await {
+                if let SimpleQueryMessage::Row(row) = message? {
+                    let values = (0..row.len()).map(|i| row.try_get(i).ok().flatten().map(str::to_owned)).collect();
+                    // Nobody takes it any more: the rest is read all the same, for the next statement's result comes after it.
+                    drop(rows.send(values).await);
+                }
+            }
+            Ok(())
+        };
+        self.within(bounded(limit.saturating_add(timeouts::STATEMENT_GRACE)), read).await
     }
 
     /// Drops the prepared statement, which no end of a transaction does.

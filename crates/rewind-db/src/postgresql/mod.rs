@@ -1,6 +1,7 @@
 //! Aurora PostgreSQL: the only module that names its driver, its catalogue and its codes.
 
 mod called;
+mod compare;
 mod connection;
 mod errors;
 mod jobs;

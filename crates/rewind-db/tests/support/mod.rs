@@ -66,6 +66,56 @@ impl Postgres {
             Command::new("cp").arg("-a").arg(template().join("data")).arg(directory.0.join("data")),
             "copy the template",
         );
+        Self::start_on(directory, settings, tls)
+    }
+
+    /// A server that shares no history with any other.
+    pub fn start_anew() -> Self {
+        let directory = Directory::new("anew");
+        make_template(&directory.0.join("data"));
+        Self::start_on(directory, &[], None)
+    }
+
+    /// A server with the data of this one as they are now, as a point-in-time restore makes it: with its history, and without what was not
+    /// committed by then.
+    pub fn restored(&self) -> Self {
+        let directory = Directory::new("restored");
+        let mut backup = as_postgres("pg_basebackup");
+        backup.arg("-h").arg(&self.directory.0).arg("-p").arg(self.port.to_string()).args(["-U", "rdsadmin"]);
+        backup.args(["-X", "stream", "-c", "fast", "--no-sync", "-D"]).arg(directory.0.join("data"));
+        run(&mut backup, "pg_basebackup");
+        Self::start_on(directory, &[], None)
+    }
+
+    /// The same server, which gives out `next` as its next transaction id: all rows are frozen, and it is started anew.
+    pub fn at_transaction(mut self, next: u32) -> Self {
+        for database in self.sql("postgres", "SELECT datname FROM pg_database WHERE datallowconn").lines() {
+            self.sql(database, "VACUUM FREEZE");
+        }
+        self.sql("postgres", "UPDATE pg_database SET datallowconn = true WHERE datname = 'template0'");
+        self.sql("template0", "VACUUM FREEZE");
+        let data = self.directory.0.join("data");
+        run(as_postgres("pg_ctl").args(["stop", "-m", "fast", "-w", "-D"]).arg(&data), "stop the server");
+        if let Some(mut process) = self.process.take() {
+            drop(process.wait());
+        }
+        run(as_postgres("pg_resetwal").arg("-x").arg(next.to_string()).arg("-D").arg(&data), "pg_resetwal");
+        // The pages in which it notes how transactions end: it makes them one after the other, and here some were skipped.
+        let pages = data.join("pg_xact").join(format!("{:04X}", next / 1_048_576));
+        std::fs::write(&pages, vec![0; 262_144]).unwrap();
+        own(&pages);
+        let directory = std::mem::replace(&mut self.directory, Directory::new("moved"));
+        Self::start_on(directory, &["autovacuum=off", "autovacuum_freeze_max_age=2000000000"], None)
+    }
+
+    /// The driver's settings for the superuser, over the server's own socket.
+    pub fn superuser(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.options(NOT_STEERED).host_path(&self.directory.0).port(self.port).user("rdsadmin").dbname(database);
+        config
+    }
+
+    fn start_on(directory: Directory, settings: &[&str], tls: Option<(&str, &str)>) -> Self {
         let address = own_address();
         let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
         let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -301,7 +351,7 @@ impl Drop for Directory {
     }
 }
 
-const ACCESS: &str = "local all rdsadmin trust\nhost rdsadmin all all reject\nhost all rdsadmin all reject\nhost all all all scram-sha-256\n";
+const ACCESS: &str = "local all rdsadmin trust\nlocal replication rdsadmin trust\nhost rdsadmin all all reject\nhost all rdsadmin all reject\nhost all all all scram-sha-256\n";
 
 /// A data directory with RDS's accounts in it, made once and kept beside what the build keeps: under the number of its
 /// owner, because a build directory may be used from several systems, and each numbers its users as it likes.

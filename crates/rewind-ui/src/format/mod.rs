@@ -3,6 +3,7 @@
 
 mod approval;
 mod clusters;
+mod comparison;
 mod estimates;
 mod notice;
 mod opening;
@@ -18,6 +19,7 @@ mod window;
 
 pub use approval::{approval_mail, approval_request};
 pub use clusters::{clusters, removal, removal_begun};
+pub use comparison::comparison;
 pub use notice::{decided, ending, failed, moment, started};
 pub use opening::{closed, opened, to_open};
 pub use outcome::outcome;
