@@ -48,7 +48,7 @@ const PLANTED: &str = "
     GRANT SELECT ON whole, part TO postgres;
 ";
 
-/// What `app` makes for the planner, which evaluates it for the plainest query. Each table is analysed, without which the planner
+/// Objects that `app` makes for the planner, which evaluates it for the plainest query. Each table is analysed, without which the planner
 /// estimates nothing.
 const PLANNED: &str = "
     CREATE FUNCTION act_number(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
@@ -118,7 +118,7 @@ const PLANNER_ATTACKS: &[&str] = &[
     "SELECT count(*) FROM spans_where WHERE w = 1 AND id = 3",
 ];
 
-/// What somebody makes who may make a class of operators: on RDS that is no right of the superuser alone.
+/// A class of operators that acts. On RDS the superuser is not the only one who may make one.
 const COMPARED: &str = "
     CREATE TYPE record_of_json AS (id int, word json);
     CREATE FUNCTION json_compared(json, json) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
@@ -374,7 +374,7 @@ async fn what_only_reads_may_be_asked_whatever_was_planted_beside_it() {
     }
 }
 
-/// What databases have, and nobody planted: extensions, and tables with indexes and constraints over functions that may be called.
+/// The objects of ordinary databases, which nobody planted: extensions, and tables with indexes and constraints over functions that may be called.
 const ORDINARY: &str = "
     SET ROLE app; SET search_path = public;
     CREATE FUNCTION normal(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN trim(lower($1)); END $$;

@@ -223,8 +223,8 @@ async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Resu
 enum Part {
     /// All of it, when the query runs.
     Run,
-    /// What the planner evaluates of an index or a constraint, as whoever asks: every call without a column in it, and every operator,
-    /// whose function it calls with values of the statistics to see how many rows a condition has.
+    /// The part of an index or a constraint that the planner evaluates, as whoever asks: every call without a column in it, and every
+    /// operator, whose function it calls with values of the statistics to see how many rows a condition has.
     Planned,
 }
 
