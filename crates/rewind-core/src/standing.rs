@@ -366,7 +366,9 @@ fn brief(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> String 
     parts.extend(world.fences.found().is_none().then(|| "fences: not seen".to_owned()));
     let fenced: Vec<&str> = fenced(names, world).map(|(cluster, _)| cluster).collect();
     parts.extend((!fenced.is_empty()).then(|| format!("fenced: {}", fenced.join(" and "))));
-    parts.extend(recovery.opening.as_ref().map(|opening| format!("open to {} until {}", opening.by, format_time(opening.until))));
+    parts.extend(
+        recovery.opening.as_ref().map(|opening| format!("open to {} until {}", opening.by, format_time(opening.until))),
+    );
     parts.extend(
         kept_clusters(names, world).map(|(name, _, until)| format!("kept: {name} until {}", format_time_in(until))),
     );

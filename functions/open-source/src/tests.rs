@@ -43,7 +43,7 @@ struct Fence(bool);
 
 impl ReadNotes for Fence {
     async fn fences(&self, _: &str) -> AwsResult<FencesSeen> {
-        Ok(FencesSeen { source: self.0, restored: false })
+        Ok(FencesSeen { source: self.0, restored: false, source_lifted_at: None })
     }
     async fn lease(&self, _: &str) -> AwsResult<Option<LeaseSeen>> {
         Ok(None)
