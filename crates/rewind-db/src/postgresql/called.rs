@@ -139,8 +139,7 @@ pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Resu
         return Ok(None);
     }
     let refused = refused_of_examined(connection, sql).await?;
-    // Back on the path of the preparation: on another the server would make a new tree.
-    connection.execute(&format!("{EXAMINATION_OVER}; {}", connection.login_path_first())).await?;
+    end_examination(connection).await?;
     Ok(refused.map(|refused| match refused.is_empty() {
         true => NOT_SHOWN.to_owned(),
         false => calls_what_it_may_not(&refused),
@@ -193,6 +192,11 @@ pub(super) fn without_rows(error: StatementError) -> StatementError {
 /// overestimates what recursion finds.
 async fn begin_examination(connection: &PostgresqlConnection) -> Result<(), StatementError> {
     connection.execute(&format!("{OWN_PATH}; SET LOCAL jit = off")).await
+}
+
+/// Goes back to the path of the preparation: on another the server would make a new tree.
+async fn end_examination(connection: &PostgresqlConnection) -> Result<(), StatementError> {
+    connection.execute(&format!("{EXAMINATION_OVER}; {}", connection.login_path_first())).await
 }
 
 /// The codes of errors at run time whose messages name objects, rights, locks and limits: insufficient privilege, read-only transaction, lock not
