@@ -174,9 +174,10 @@ pub(crate) struct StatusOptions {
 pub(crate) struct DiffOptions {
     /// The recovery, which has restored a cluster: it may wait for an approval, or have ended
     pub(crate) id: String,
-    /// Compare this table only: orders, public.orders or shop.public.orders, as it is written there; may be given several times
-    #[arg(long, value_name = "TABLE")]
-    pub(crate) table: Vec<String>,
+    /// The tables to compare, as they are written there: orders, public.orders or shop.public.orders; otherwise all
+    // No option: --table names the table of recoveries in every command.
+    #[arg(value_name = "TABLE")]
+    pub(crate) compared: Vec<String>,
 }
 
 /// A decision, and an option to follow the recovery.

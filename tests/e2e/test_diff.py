@@ -39,10 +39,10 @@ def test_diff_counts_what_was_written_since_the_target_and_changes_nothing(stack
     assert methods == {"customers": by_key, "orders": by_key, "log": "wholeRows"}, "how they were compared"
     frontier = run.result("Verify").get("frontier")
     assert (frontier is not None) == (engine.name == "postgresql"), "the frontier in the report"
-    out, _ = shell.run("diff", run.id, "--table", "orders")
+    out, _ = shell.run("diff", run.id, "orders")
     contains(out, "orders: 1 inserted, 0 updated, 5 deleted; 4000 rows then, 3996 at")
     assert "customers" not in out, "a table that was not asked for"
-    _, said = shell.run("diff", run.id, "--table", "no_such_table", code=2)
+    _, said = shell.run("diff", run.id, "no_such_table", code=2)
     contains(said, "neither cluster has a table no_such_table")
 
     run.decide("approved")

@@ -19,9 +19,9 @@ pub(crate) async fn run(client: &AwsClient, output: &Output, options: &DiffOptio
             output.note(&document);
         }
     };
-    let compared = client.compare_clusters(recovery_id(&options.id), &options.table, progress).await?;
-    if !options.table.is_empty() && compared.tables.is_empty() {
-        return Err(Failure::Usage(format!("neither cluster has a table {}", options.table.join(" or "))));
+    let compared = client.compare_clusters(recovery_id(&options.id), &options.compared, progress).await?;
+    if !options.compared.is_empty() && compared.tables.is_empty() {
+        return Err(Failure::Usage(format!("neither cluster has a table {}", options.compared.join(" or "))));
     }
     output.result(&json!(compared), &format::comparison(&compared));
     Ok(Completion::Done)

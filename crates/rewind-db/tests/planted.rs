@@ -209,7 +209,7 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
 /// Makes two sides of a server and of what was the same, so that every statement of a comparison is sent.
 const BEFORE: &str =
     "CREATE TABLE keyless (word varchar(9)); INSERT INTO keyless VALUES ('a'); CREATE TABLE gone (id int)";
-const AFTER: &str = "UPDATE orders SET word = 'other' WHERE id = 1; INSERT INTO keyless VALUES ('b'); DROP TABLE gone; CREATE TABLE made (id int)";
+const AFTER: &str = "UPDATE orders SET word = 'other' WHERE id = 1; INSERT INTO keyless VALUES ('a'); DROP TABLE gone; CREATE TABLE made (id int)";
 
 /// Compares the tables of people by every method.
 async fn compare_everything(sides: (&Server, &Server), first: &str) {
