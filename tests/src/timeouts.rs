@@ -14,7 +14,7 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 15] = [
+const WAITS: [(&str, &[&[Duration]]); 16] = [
     ("AddInstances", &[&[FAILOVER_WITHIN]]),
     ("AwaitRewind", &[&[AWAIT_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
