@@ -787,6 +787,31 @@ async fn open_to(mariadb: &MariaDb, databases: &str) -> Server {
 }
 
 #[tokio::test]
+async fn no_check_holds_up_writes_by_locking_what_it_reads() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb
+        .sql("shop", "CREATE VIEW locking AS SELECT id FROM orders LOCK IN SHARE MODE; CREATE TABLE paid (share INT)");
+    mariadb.sql("shop", "INSERT INTO paid VALUES (3)");
+    let server = mariadb.master().await;
+    for sql in [
+        "SELECT count(*), sleep(14) FROM orders FOR SHARE",
+        "SELECT count(*), sleep(14) FROM orders LOCK IN SHARE MODE",
+        "SELECT count(*), sleep(14) FROM orders WHERE id > 1e5LOCK IN SHARE MODE",
+        "SELECT count(*), sleep(14) FROM orders FOR UPDATE",
+        "SELECT count(*) FROM (SELECT sleep(7) FROM orders LOCK IN SHARE MODE) held",
+        "SELECT sleep(7) FROM locking",
+    ] {
+        let result = ask_one(&server, sql, "no such answer").await;
+        assert!(reason(&result).contains("it locks what it reads"), "{sql}: {result}");
+    }
+    for sql in ["SELECT get_lock('a', 1)", "SELECT benchmark(1, 1)", "SELECT release_all_locks()"] {
+        let result = ask_one(&server, sql, "no such answer").await;
+        assert!(reason(&result).contains("it calls "), "{sql}: {result}");
+    }
+    assert!(ask_one(&server, "SELECT max(share) FROM paid", "3").await.passed);
+}
+
+#[tokio::test]
 async fn no_check_reads_in_a_database_that_the_deployment_does_not_open() {
     let mariadb = MariaDb::start().with_application();
     mariadb.sql(

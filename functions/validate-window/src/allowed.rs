@@ -10,6 +10,8 @@ use rewind_core::{RecordRequest, StepError, is_like};
 /// The names and sources that the deployment allows. In a pattern `*` stands for any text; no pattern allows no name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowed {
+    /// Of every cluster that a recovery reads, rewinds or makes.
+    pub clusters: Vec<String>,
     /// Of restored clusters and safety clones.
     pub new_clusters: Vec<String>,
     /// Of records, without the dot at the end.
@@ -24,6 +26,7 @@ impl Allowed {
     /// Reads the patterns that the template gives.
     pub fn from_env() -> Self {
         Self {
+            clusters: listed("REWIND_CLUSTER_PATTERN"),
             new_clusters: listed("REWIND_NEW_CLUSTER_PATTERNS"),
             records: listed("REWIND_RECORD_NAMES"),
             roles: listed("REWIND_CLUSTER_ROLE_ARNS"),
@@ -31,8 +34,24 @@ impl Allowed {
         }
     }
 
+    /// Refuses a source that the deployment does not reach: AWS would refuse to show it, and would not say by which parameter.
+    pub(crate) fn refuse_source(&self, name: &str) -> Result<(), StepError> {
+        if is_among(&self.clusters, name) {
+            return Ok(());
+        }
+        Err(invalid(format!("`cluster` is \"{name}\", and this deployment rewinds clusters of other names only: {}", self.clusters.join(", ")))
+            .advice("name one of those, or deploy with the parameter ClusterPattern for this one; leave NewClusterPattern as it is"))
+    }
+
     /// Refuses a name of the restored cluster or the safety clone that no pattern has.
     pub(crate) fn refuse_new_cluster(&self, name: &str) -> Result<(), StepError> {
+        if !is_among(&self.clusters, name) {
+            return Err(invalid(format!(
+                "`newCluster` is \"{name}\", and this deployment reaches clusters of other names only: {}",
+                self.clusters.join(", ")
+            ))
+            .advice("give a name that the parameter ClusterPattern has as well, or leave `newCluster` out"));
+        }
         if is_among(&self.new_clusters, name) {
             return Ok(());
         }

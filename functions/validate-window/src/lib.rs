@@ -100,6 +100,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             ))
             .advice("give it a name of letters, digits and - _ . alone"));
         }
+        self.allowed.refuse_source(&request.cluster)?;
         let cluster = self.read_cluster(&request).await?;
         // "5m ago" counts from the start of the recovery, so that a retry does not move the target.
         let started = input.recovery.started_at.min(self.clock.now());

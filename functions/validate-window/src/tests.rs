@@ -77,7 +77,13 @@ pub(crate) fn zone() -> Zone {
 /// A deployment that allows everything.
 pub(crate) fn everything() -> Allowed {
     let all = vec!["*".to_owned()];
-    Allowed { new_clusters: all.clone(), records: all.clone(), roles: all, any_master_password: true }
+    Allowed {
+        clusters: all.clone(),
+        new_clusters: all.clone(),
+        records: all.clone(),
+        roles: all,
+        any_master_password: true,
+    }
 }
 
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
@@ -151,18 +157,30 @@ async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
 
     let records = Allowed { records: only("*.db.example.com"), ..everything() };
     let monitoring = Allowed { roles: only("arn:aws:iam::*:role/s3"), ..everything() };
+    // A wide NewClusterPattern lets no other source in.
+    let foreign = Allowed { clusters: only("shop-*"), ..everything() };
+    let unreached = Allowed { clusters: only("orders"), ..everything() };
     for (allowed, parameter, named) in [
-        (derived, "NewClusterPattern", "orders-r"),
+        (derived, "the parameter NewClusterPattern", "orders-r"),
+        (foreign, "the parameter ClusterPattern", "`cluster` is \"orders\""),
+        (unreached, "the parameter ClusterPattern", "`newCluster` is \"orders-r\""),
         (records, "RecordNames", "db.example.com"),
         (monitoring, "ClusterRoleArns", "arn:aws:iam::000000000000:role/monitoring"),
         // A deployment that gives none allows none.
-        (Allowed::default(), "NewClusterPattern", "orders-r"),
+        (Allowed::default(), "the parameter ClusterPattern", "`cluster` is \"orders\""),
+        (Allowed { new_clusters: Vec::new(), ..everything() }, "the parameter NewClusterPattern", "orders-r"),
     ] {
         let error = run(allowed, request(json!({}))).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest);
         assert!(error.to_string().contains(parameter) && error.to_string().contains(named), "{error}");
     }
     assert!(rds.changes().is_empty());
+    // Before AWS is asked, whose refusal would name no parameter; and a name in other cases is the same cluster to RDS.
+    let named = |cluster: &str| request(json!({ "cluster": cluster }));
+    let error = run(Allowed { clusters: only("shop-*"), ..everything() }, named("not-there")).await.unwrap_err();
+    assert!(error.to_string().contains("the parameter ClusterPattern"), "{error}");
+    let error = run(Allowed { clusters: only("not-*"), ..everything() }, named("NOT-there")).await.unwrap_err();
+    assert!(error.to_string().contains("there is no such cluster"), "{error}");
 
     let roles = Allowed { roles: only("arn:aws:iam::*:role/monitoring"), ..everything() };
     let plan = run(roles, request(json!({}))).await.unwrap();

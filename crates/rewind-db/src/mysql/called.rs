@@ -67,8 +67,10 @@ struct Names {
     all: BTreeSet<String>,
     /// The names before a dot, in which databases are.
     qualifiers: BTreeSet<String>,
-    /// The words that are not quoted, in lower case.
+    /// The words that are not quoted, in lower case, and the word behind a number that stands right before it: `1e5INTO` is two.
     words: BTreeSet<String>,
+    /// True if it locks the rows that it reads: until a check has ended, they could not be written.
+    locks: bool,
     /// The calls, with their schema where it is written.
     calls: BTreeSet<Vec<String>>,
     /// True if there is a comment that the server runs, or takes its limits from.
@@ -97,6 +99,13 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
         }
         if names.words.contains("into") {
             return Ok(Some("it has INTO: a check answers its value, and puts it nowhere".to_owned()));
+        }
+        if names.locks {
+            return Ok(Some(
+                "it locks what it reads (FOR UPDATE, FOR SHARE or LOCK IN SHARE MODE), and writes would wait for the check: leave that \
+                 out, for it reads one moment anyhow; a name such as update or lock is written in backticks"
+                    .to_owned(),
+            ));
         }
         refused.extend(names.calls.iter().filter(|call| !connection.may_call(call)).map(|call| call.join(".")));
         if let Some(database) = closed_database(connection, &names.qualifiers).await? {
@@ -237,7 +246,12 @@ impl Names {
         }
         self.all.insert(text.clone());
         if is_word {
-            self.words.insert(text.to_ascii_lowercase());
+            let after_for =
+                matches!(&name.after, Some((word, true)) if behind_number(word).eq_ignore_ascii_case("for"));
+            // These two are words of the language wherever they have no quotes; `share` may be a column as well.
+            let word = behind_number(&text).to_ascii_lowercase();
+            self.locks |= matches!(word.as_str(), "update" | "lock") || after_for && word == "share";
+            self.words.extend([word, text.to_ascii_lowercase()]);
         }
         name.parts.push((text, is_word));
         name.parted = false;
@@ -286,6 +300,18 @@ impl Name {
         self.parted = true;
         length
     }
+}
+
+/// The rest of a word behind the number that it begins with: the server parts `1e5FOR` where the number ends.
+fn behind_number(word: &str) -> &str {
+    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let whole = digits(word);
+    let rest = word.get(whole..).unwrap_or_default();
+    let exponent = match rest.strip_prefix(['e', 'E']) {
+        Some(power) if whole > 0 && digits(power) > 0 => digits(power).saturating_add(1),
+        _ => 0,
+    };
+    rest.get(exponent..).unwrap_or_default()
 }
 
 fn is_of_a_word(character: char) -> bool {
@@ -424,6 +450,34 @@ mod tests {
         let view = r"select '\'' AS `a`,`shop`.`act`() AS `b`,'\'' AS `c`";
         assert_eq!(calls(view), ["shop.act"]);
         assert!(Names::read(view, false, NEW).calls.is_empty());
+    }
+
+    #[test]
+    fn whatever_locks_the_rows_that_it_reads_is_found() {
+        for sql in [
+            "SELECT count(*) FROM t FOR UPDATE",
+            "SELECT count(*) FROM t for/* so */update SKIP LOCKED",
+            "SELECT count(*) FROM t FOR SHARE",
+            "SELECT count(*) FROM t WHERE id > 1 FOR -- so\n SHARE OF t NOWAIT",
+            "SELECT count(*) FROM t LOCK IN SHARE MODE",
+            "SELECT count(*) FROM t WHERE word = 'a'FOR SHARE",
+            "SELECT count(*) FROM t WHERE id > 1e5FOR SHARE",
+            "SELECT count(*) FROM t WHERE id > 1.5FOR SHARE",
+            "SELECT count(*) FROM t WHERE id > .5e+1FOR UPDATE",
+            "SELECT count(*) FROM t WHERE id > 1.FOR SHARE",
+            "SELECT count(*) FROM t WHERE id > 0 ORDER BY 1LOCK IN SHARE MODE",
+            "SELECT count(*) FROM (SELECT 1 FROM t FOR SHARE) a",
+        ] {
+            assert!(Names::read(sql, true, NEW).locks, "{sql}");
+        }
+        for sql in [
+            "SELECT share FROM t WHERE `lock` = 'FOR SHARE' AND `update` = 1 -- FOR UPDATE",
+            "SELECT substring(word FROM 1 FOR 2) AS share FROM t",
+            "SELECT updated, locked, 2fa_lock FROM t",
+        ] {
+            assert!(!Names::read(sql, true, NEW).locks, "{sql}");
+        }
+        assert!(Names::read("SELECT 1e5INTO OUTFILE 'x'", true, NEW).words.contains("into"));
     }
 
     #[test]

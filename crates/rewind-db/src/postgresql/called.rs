@@ -87,41 +87,47 @@ const COMPUTING_EXTENSIONS: &[&str] = &[
     "vector",
 ];
 
+/// The beginnings of names in PostGIS that compute alone: the operators of geometries, and what estimates for them.
+const POSTGIS_COMPUTES: [&str; 2] = ["geometry_", "gserialized_gist_"];
+
 /// The objects that a tree names, by their ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Named {
     functions: BTreeSet<u32>,
+    /// Functions that the planner computes for no row, because a column is their argument. It puts the text of one in SQL in place
+    /// of the call, and then evaluates what stands in that text.
+    over_columns: BTreeSet<u32>,
     operators: BTreeSet<u32>,
     relations: BTreeSet<u32>,
+    /// Every number of the trees, but for the bytes of values. The types are among them, under names that differ from version to
+    /// version.
+    numbers: BTreeSet<u32>,
+    /// True if a tree makes JSON by the language itself, and not by a function.
+    makes_json: bool,
 }
 
 /// The reason why no check may be parsed in this database, or none.
 ///
-/// Values in the text of a query are read while it is parsed, and a domain's constraint runs then; what writes JSON calls the cast to
-/// it by itself. Neither shows in a tree, so all of the database are looked at.
+/// Values in the text of a query are read while it is parsed, and what belongs to their type runs then: the constraint of a domain,
+/// the canonical form of a range, the input of a type. What writes JSON calls the cast to it by itself. None of that shows in a tree
+/// that could be examined before, so all of the database are looked at.
 pub(super) async fn denial_of_database(connection: &PostgresqlConnection) -> Result<Option<String>, StatementError> {
-    connection.execute(OWN_PATH).await?;
+    begin_examination(connection).await?;
     let refused = refused_in_database(connection).await?;
-    connection.execute(&connection.login_path_first()).await?;
+    end_examination(connection).await?;
     Ok((!refused.is_empty()).then(|| {
         let why = calls_what_it_may_not(&refused);
-        format!("a domain or a cast to JSON of the database may be evaluated by any query: {why}")
+        format!("a domain, a type or a cast to JSON of the database may be evaluated by any query: {why}")
     }))
 }
 
-/// The functions of all domains and of all casts to JSON which may not be called.
+/// The functions of all domains, types and casts to JSON which may not be called.
 async fn refused_in_database(connection: &PostgresqlConnection) -> Result<Vec<String>, StatementError> {
     let mut named = Named::default();
     let domains =
         "SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.contypid <> 0 AND c.conbin IS NOT NULL";
     connection.values(domains).await?.iter().for_each(|tree| named.add(tree, Part::Run));
-    let casts = connection
-        .values(&format!(
-            "SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.castfunc >= {FIRST_OF_USERS} AND c.casttarget IN \
-             ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)"
-        ))
-        .await?;
-    named.functions.extend(casts.iter().filter_map(|id| id.parse::<u32>().ok()));
+    named.add_functions(&connection.values(&functions_of_types()).await?);
     refused(connection, &named).await
 }
 
@@ -136,14 +142,24 @@ pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Resu
     if trees.is_empty() {
         return Ok(Some("the server did not show which functions it calls".to_owned()));
     }
-    connection.execute(OWN_PATH).await?;
+    begin_examination(connection).await?;
     let mut named = Named::default();
     trees.iter().for_each(|tree| named.add(tree, Part::Run));
     keep_changes_out(connection, &named.relations).await?;
     let refused = refused_in(connection, named).await?;
-    // Back on the path of the preparation: on another the server would make a new tree.
-    connection.execute(&connection.login_path_first()).await?;
+    end_examination(connection).await?;
     Ok((!refused.is_empty()).then(|| calls_what_it_may_not(&refused)))
+}
+
+/// Has names found in the system alone. The server would compile the queries of the examination for longer than they take: it
+/// overestimates what recursion finds.
+async fn begin_examination(connection: &PostgresqlConnection) -> Result<(), StatementError> {
+    connection.execute(&format!("{OWN_PATH}; SET LOCAL jit = off")).await
+}
+
+/// Goes back to the path of the preparation: on another the server would make a new tree.
+async fn end_examination(connection: &PostgresqlConnection) -> Result<(), StatementError> {
+    connection.execute(&format!("SET LOCAL jit TO DEFAULT; {}", connection.login_path_first())).await
 }
 
 /// The codes of errors at run time whose messages name objects, rights, locks and limits: insufficient privilege, read-only transaction, lock not
@@ -197,8 +213,8 @@ async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Resu
     let planned = connection.values(&expressions_of_relations(&named.relations)).await?;
     planned.iter().for_each(|tree| named.add(tree, Part::Planned));
     // What reads a foreign table is a function as well: it leads to another database, or out of the server.
-    let handlers = connection.values(&handlers_of_relations(&named.relations)).await?;
-    named.functions.extend(handlers.iter().filter_map(|id| id.parse::<u32>().ok()));
+    named.add_functions(&connection.values(&handlers_of_relations(&named.relations)).await?);
+    named.add_functions(&connection.values(&functions_behind(&named)).await?);
     refused(connection, &named).await
 }
 
@@ -207,46 +223,101 @@ async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Resu
 enum Part {
     /// All of it, when the query runs.
     Run,
-    /// Calls without a column in them: the planner evaluates those of an index or a constraint as whoever asks.
+    /// The part of an index or a constraint that the planner evaluates, as whoever asks: every call without a column in it, and every
+    /// operator, whose function it calls with values of the statistics to see how many rows a condition has.
     Planned,
 }
 
 impl Named {
     /// Adds what `tree` names, in the form in which PostgreSQL prints and stores trees.
     fn add(&mut self, tree: &str, part: Part) {
-        for call in calls(tree, part) {
-            let mut words = call.split([' ', '\n', '(', ')', '{', '}']).filter(|word| !word.is_empty());
-            while let Some(word) = words.next() {
-                let Some(field) = word.strip_prefix(':') else { continue };
-                let set = match field {
-                    "funcid" | "opfuncid" | "aggfnoid" | "winfnoid" | "hashfuncid" | "negfuncid" => &mut self.functions,
-                    "opno" | "sortop" | "eqop" => &mut self.operators,
-                    "relid" => &mut self.relations,
-                    // A list: all numbers behind it, the first of which is its kind.
-                    "opnos" => {
-                        let ids = words.clone().skip(1).map_while(|id| id.parse::<u32>().ok());
-                        self.operators.extend(ids);
-                        continue;
-                    }
-                    _ => continue,
-                };
-                set.extend(words.clone().next().and_then(|id| id.parse::<u32>().ok()).filter(|id| *id != 0));
-            }
+        self.makes_json |= tree.contains("{JSON");
+        let mut words = tree.split([' ', '\n', '(', ')', '{', '}']).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            self.numbers.extend(word.parse::<u32>().ok());
+            let Some(field) = word.strip_prefix(':') else { continue };
+            let set = match field {
+                "constvalue" => {
+                    words = behind_bytes(words);
+                    continue;
+                }
+                "funcid" if part == Part::Planned => continue,
+                "funcid" | "opfuncid" | "aggfnoid" | "winfnoid" | "hashfuncid" | "negfuncid" | "startInRangeFunc"
+                | "endInRangeFunc" => &mut self.functions,
+                "opno" | "sortop" | "eqop" | "cycle_mark_neop" => &mut self.operators,
+                "relid" => &mut self.relations,
+                // A list: all numbers behind it, the first of which is its kind.
+                "opnos" => {
+                    let ids = words.clone().skip(1).map_while(|id| id.parse::<u32>().ok());
+                    self.operators.extend(ids);
+                    continue;
+                }
+                _ => continue,
+            };
+            set.extend(words.clone().next().and_then(id));
         }
+        if part == Part::Planned {
+            self.add_planned_calls(tree);
+        }
+    }
+
+    /// Adds the calls by name, apart by whether a column is an argument itself: an argument that is computed from one may still come
+    /// to a value without it, as `COALESCE('x', word)` and `NULL + id` do.
+    fn add_planned_calls(&mut self, tree: &str) {
+        let calls = tree.match_indices("{FUNCEXPR ").filter_map(|(at, _)| node(tree.get(at..)?));
+        for call in calls {
+            let set = if has_column(call) { &mut self.over_columns } else { &mut self.functions };
+            let mut words = call.split(' ').skip_while(|word| *word != ":funcid");
+            set.extend(words.nth(1).and_then(id));
+        }
+    }
+
+    /// Adds functions by their ids, as the catalogue prints them.
+    fn add_functions(&mut self, ids: &[String]) {
+        self.functions.extend(ids.iter().filter_map(|text| id(text)));
     }
 }
 
-/// The parts of a tree that are evaluated.
-fn calls(tree: &str, part: Part) -> Vec<&str> {
-    if part == Part::Run {
-        return vec![tree];
+/// The words behind the bytes of a value, `8 [ 114 0 … ]`; all of them where there are none.
+fn behind_bytes<'t, W: Iterator<Item = &'t str> + Clone>(words: W) -> W {
+    let mut behind = words.clone();
+    if behind.next().is_none_or(|length| length.parse::<u32>().is_err()) || behind.next() != Some("[") {
+        return words;
     }
-    let nodes = ["{FUNCEXPR", "{OPEXPR", "{DISTINCTEXPR", "{NULLIFEXPR", "{SCALARARRAYOPEXPR", "{COERCEVIAIO"];
-    let starts = nodes.iter().flat_map(|node| tree.match_indices(node)).map(|(at, _)| at);
-    let folds = ["{COALESCE", "{CASE", "{BOOLEXPR", "{MINMAX", "{NULLIF", "{NULLTEST", "{ROW", "{ARRAYEXPR"];
-    // With a column in it a call is computed for each row, unless something in it can be decided without the column.
-    let is_planned = |call: &&str| !call.contains("{VAR") || folds.iter().any(|node| call.contains(node));
-    starts.filter_map(|at| node(tree.get(at..)?)).filter(is_planned).collect()
+    // Nothing but bytes is passed over, whatever a name in the tree is made to resemble.
+    while behind.clone().next().is_some_and(|byte| byte.parse::<i16>().is_ok()) {
+        behind.next();
+    }
+    behind
+}
+
+/// The id that `text` is; none for what is no number, and for 0, which is no object.
+fn id(text: &str) -> Option<u32> {
+    text.parse::<u32>().ok().filter(|id| *id != 0)
+}
+
+/// True if one of the node's own arguments is a column, or a column under the name of another type.
+fn has_column(call: &str) -> bool {
+    let inner = call.get(1..).unwrap_or_default();
+    let (mut rest, mut escaped) = (inner.char_indices(), false);
+    while let Some((at, character)) = rest.next() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '{' => {
+                let Some(argument) = inner.get(at..).and_then(node) else { return false };
+                if argument.starts_with("{VAR ") || argument.starts_with("{RELABELTYPE ") && has_column(argument) {
+                    return true;
+                }
+                // Behind the argument: what stands in it is not the call's own.
+                if let Some(last) = argument.chars().count().checked_sub(2) {
+                    rest.nth(last);
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The node at the start of `text`, with everything in it.
@@ -286,11 +357,11 @@ fn list(ids: &BTreeSet<u32>) -> String {
 fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
     let reached = reached(relations);
     format!(
-        "{reached} SELECT e.tree FROM reached r CROSS JOIN LATERAL (\
+        "{reached} SELECT p.partexprs::text FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.id \
+         WHERE p.partexprs IS NOT NULL UNION ALL SELECT e.tree FROM reached r CROSS JOIN LATERAL (\
          SELECT i.indexprs::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
          UNION ALL SELECT i.indpred::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
          UNION ALL SELECT pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = r.id \
-         UNION ALL SELECT p.partexprs::text FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = r.id \
          UNION ALL SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.oid = r.id \
          UNION ALL SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.conrelid = r.id) e(tree) \
          WHERE e.tree IS NOT NULL"
@@ -307,25 +378,99 @@ fn handlers_of_relations(relations: &BTreeSet<u32>) -> String {
     )
 }
 
-/// The relations and the parts of them, as the beginning of a query: `reached`.
+/// The relations and the parts of them, as the beginning of a query: `reached`, and with all that they are parts of, `above`.
 fn reached(relations: &BTreeSet<u32>) -> String {
     format!(
         "WITH RECURSIVE reached(id) AS (SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN ({}) UNION \
-         SELECT i.inhrelid FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.id)",
+         SELECT i.inhrelid FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.id), \
+         above(id) AS (SELECT r.id FROM reached r UNION \
+         SELECT i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.id)",
         list(relations)
+    )
+}
+
+/// The operators that are named and those that the planner puts in their place, as a part of a recursive query: `op`. It turns an
+/// operator round and negates it, one after the other, and orders by that of an aggregate.
+fn operators(named: &Named) -> String {
+    format!(
+        "op(id) AS (SELECT o.oid FROM pg_catalog.pg_operator o WHERE o.oid IN ({}) UNION SELECT a.aggsortop \
+         FROM pg_catalog.pg_aggregate a WHERE a.aggfnoid::pg_catalog.oid IN ({}) UNION SELECT other.id FROM op \
+         JOIN pg_catalog.pg_operator o ON o.oid = op.id \
+         CROSS JOIN LATERAL (VALUES (o.oprnegate), (o.oprcom)) other(id))",
+        list(&named.operators),
+        list(&named.functions)
+    )
+}
+
+/// The condition that `p` with its language `l` is the code of whoever may create functions. C and the system's own are of those who
+/// administer the server, but for the library that lends them to others (`pg_tle`).
+fn of_people() -> String {
+    format!("p.oid >= {FIRST_OF_USERS} AND (l.lanname NOT IN ('c', 'internal') OR p.probin LIKE '%pg_tle%')")
+}
+
+/// The functions of people that belong to a type, as values of it are read and written, or cast to JSON.
+fn functions_of_types() -> String {
+    let of_people = of_people();
+    format!(
+        "SELECT p.oid FROM (SELECT f.id FROM pg_catalog.pg_type t CROSS JOIN LATERAL (VALUES \
+         (t.typinput::pg_catalog.oid), (t.typoutput::pg_catalog.oid), (t.typreceive::pg_catalog.oid), \
+         (t.typsend::pg_catalog.oid), (t.typmodin::pg_catalog.oid), (t.typmodout::pg_catalog.oid)) f(id) \
+         UNION SELECT r.rngcanonical::pg_catalog.oid FROM pg_catalog.pg_range r \
+         UNION SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE {TO_JSON}) f(id) \
+         JOIN pg_catalog.pg_proc p ON p.oid = f.id JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE {of_people}"
+    )
+}
+
+const TO_JSON: &str = "c.casttarget IN ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)";
+
+/// The functions that no tree names and that its types and operators lead to: the cast of a type to JSON, where JSON is made; the
+/// difference of a range, which the planner asks for how many rows a condition has; and what people made of a class of operators, by
+/// which rows are compared, hashed and found.
+// As JSON, because before PostgreSQL 14 there are no multiranges, and no such column.
+fn functions_behind(named: &Named) -> String {
+    let (reached, operators, numbers) = (reached(&named.relations), operators(named), list(&named.numbers));
+    let (of_people, functions, makes_json) = (of_people(), list(&named.functions), named.makes_json);
+    format!(
+        "{reached}, {operators}, \
+         typ(id) AS (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid IN ({numbers}) UNION SELECT part.id FROM typ \
+         JOIN pg_catalog.pg_type t ON t.oid = typ.id CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype) \
+         UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid \
+         AND a.attnum > 0 UNION ALL SELECT r.rngsubtype FROM ranges r WHERE t.oid IN (r.id, r.multi)) part(id)), \
+         ranges(id, multi, rngsubtype, difference) AS (SELECT r.rngtypid, \
+         (pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'rngmultitypid')::pg_catalog.oid, r.rngsubtype, \
+         r.rngsubdiff::pg_catalog.oid FROM pg_catalog.pg_range r), \
+         family(id) AS (SELECT c.opcfamily FROM reached r JOIN pg_catalog.pg_index i ON i.indrelid = r.id \
+         JOIN pg_catalog.pg_opclass c ON c.oid = ANY (i.indclass::pg_catalog.oid[]) \
+         UNION SELECT c.opcfamily FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.id \
+         JOIN pg_catalog.pg_opclass c ON c.oid = ANY (p.partclass::pg_catalog.oid[]) \
+         UNION SELECT a.amopfamily FROM op JOIN pg_catalog.pg_amop a ON a.amopopr = op.id \
+         JOIN pg_catalog.pg_am m ON m.oid = a.amopmethod WHERE m.amname IN ('btree', 'hash') \
+         UNION SELECT c.opcfamily FROM typ JOIN pg_catalog.pg_opclass c ON c.opcintype = typ.id \
+         JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod WHERE c.opcdefault AND m.amname IN ('btree', 'hash')) \
+         SELECT c.castfunc FROM typ JOIN pg_catalog.pg_cast c ON c.castsource = typ.id WHERE {TO_JSON} AND \
+         ({makes_json} OR EXISTS (SELECT FROM pg_catalog.pg_proc j WHERE j.oid IN ({functions}) AND j.prorettype IN \
+         ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype))) \
+         UNION SELECT r.difference FROM typ JOIN ranges r ON typ.id IN (r.id, r.multi) \
+         UNION SELECT p.oid FROM family JOIN (SELECT s.amprocfamily, s.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc s \
+         UNION SELECT a.amopfamily, o.oprcode::pg_catalog.oid FROM pg_catalog.pg_amop a \
+         JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr) member(family, id) ON member.family = family.id \
+         JOIN pg_catalog.pg_proc p ON p.oid = member.id JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE {of_people}"
     )
 }
 
 /// The functions among those that are named which may not be called, each as people write it.
 async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec<String>, StatementError> {
-    let (functions, operators) = (list(&named.functions), list(&named.operators));
-    // An aggregate of somebody's is its functions: it has no language of its own.
+    let (functions, over_columns) = (list(&named.functions), list(&named.over_columns));
+    let operators = operators(named);
+    // An aggregate of somebody's is its functions: it has no language of its own. What estimates for an operator is called as well.
     let rows = connection
         .rows(&format!(
-            "WITH called(id) AS (SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.oid IN ({functions}) \
-             UNION SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid IN ({operators}) \
-             UNION SELECT other.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o \
-             JOIN pg_catalog.pg_operator other ON other.oid IN (o.oprnegate, o.oprcom) WHERE o.oid IN ({operators})), \
+            "WITH RECURSIVE {operators}, called(id) AS (SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.oid IN ({functions}) \
+             UNION SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
+             WHERE p.oid IN ({over_columns}) AND l.lanname = 'sql' \
+             UNION SELECT f.id FROM op JOIN pg_catalog.pg_operator o ON o.oid = op.id \
+             CROSS JOIN LATERAL (VALUES (o.oprcode::pg_catalog.oid), (o.oprrest::pg_catalog.oid), \
+             (o.oprjoin::pg_catalog.oid)) f(id)), \
              every(id) AS (SELECT id FROM called UNION SELECT part.id FROM called c \
              JOIN pg_catalog.pg_aggregate a ON a.aggfnoid::pg_catalog.oid = c.id CROSS JOIN LATERAL (VALUES \
              (a.aggtransfn::pg_catalog.oid), (a.aggfinalfn::pg_catalog.oid), (a.aggcombinefn::pg_catalog.oid), \
@@ -335,7 +480,7 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
              FROM pg_catalog.pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname), \
              p.provolatile, CASE WHEN l.lanname = 'sql' AND \
              (pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'prosqlbody') IS NOT NULL THEN 'parsed sql' \
-             ELSE l.lanname::text END, coalesce((SELECT x.extname \
+             WHEN p.probin LIKE '%pg_tle%' THEN 'pg_tle' ELSE l.lanname::text END, coalesce((SELECT x.extname \
              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid \
              WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' \
              AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass), '') FROM every e \
@@ -409,8 +554,9 @@ fn may_not_be_called(row: Row) -> Option<Function> {
             && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
     } else {
         // Only a superuser, on RDS that is AWS, can make a function in C. That of some extensions runs the SQL that it is given.
-        !acts && language == "c" && COMPUTING_EXTENSIONS.contains(&extension.as_str())
-            || language == "internal" && volatility == "i"
+        let computes = COMPUTING_EXTENSIONS.contains(&extension.as_str())
+            || extension == "postgis" && POSTGIS_COMPUTES.iter().any(|begin| name.starts_with(begin));
+        !acts && language == "c" && computes || language == "internal" && volatility == "i"
     };
     let name = if is_of_the_system { name } else { format!("{schema}.{name}") };
     (!is_harmless).then(|| Function { name, arguments, has_one_owner: owners == "1" })
@@ -430,6 +576,62 @@ mod tests {
         assert!(!refused("_pg_numeric_precision", "i", "parsed sql") && refused("_pg_numeric_precision", "i", "sql"));
         assert!(refused("aurora_stat_statements", "s", "internal") && refused("rds_tools", "i", "c"));
         assert!(refused("pg_reload_conf", "v", "internal") && refused("schema_to_xmlschema", "s", "internal"));
+    }
+
+    #[test]
+    fn of_others_that_is_harmless_which_c_of_a_computing_extension_is() {
+        let refused = |name: &str, volatility: &str, language: &str, extension: &str| {
+            let row = ["20000", "public", name, "text", "1", volatility, language, extension];
+            may_not_be_called(row.map(|value| Some(value.to_owned())).to_vec()).is_some()
+        };
+        assert!(!refused("similarity", "i", "c", "pg_trgm") && !refused("citext_eq", "i", "c", "citext"));
+        assert!(!refused("geometry_overlaps", "i", "c", "postgis"));
+        assert!(!refused("gserialized_gist_sel_2d", "s", "c", "postgis"));
+        // It asks tables of its own, with operators that it finds by the path.
+        assert!(refused("st_transform", "i", "c", "postgis") && refused("json", "i", "c", "postgis"));
+        assert!(refused("geometry_overlaps", "i", "c", "") && refused("geometry_x", "i", "plpgsql", "postgis"));
+        // C that calls what people wrote.
+        assert!(refused("f", "i", "pg_tle", "vector") && refused("f", "i", "c", "dblink"));
+    }
+
+    #[test]
+    fn only_a_column_itself_keeps_a_call_of_an_index_from_being_evaluated() {
+        let of = |argument: &str| {
+            let tree = format!("({{FUNCEXPR :funcid 20000 :funcresulttype 25 :args ({argument}) :location 7}})");
+            let mut named = Named::default();
+            named.add(&tree, Part::Planned);
+            (named.over_columns.contains(&20_000), named.functions.contains(&20_000))
+        };
+        let (column, other) =
+            ("{VAR :varno 1 :varattno 2}", "{CONST :consttype 25 :constvalue 8 [ 32 0 -1 ] :location -1}");
+        let relabelled = format!("{{RELABELTYPE :arg {column} :resulttype 25}}");
+        let inner = format!("{{OPEXPR :opno 551 :opfuncid 177 :args ({other} {column})}}");
+        for arguments in [column, &relabelled, &format!("{other} {column}"), &format!("{inner} {column}")] {
+            assert_eq!(of(arguments), (true, false), "{arguments}");
+        }
+        for arguments in
+            [other, &inner, &format!("{{RELABELTYPE :arg {inner} :resulttype 25}}"), "{CONST :x \\{VAR\\ }"]
+        {
+            assert_eq!(of(arguments), (false, true), "{arguments}");
+        }
+        let mut named = Named::default();
+        named.add(&inner, Part::Planned);
+        assert!(named.operators.contains(&551) && named.functions.contains(&177));
+    }
+
+    #[test]
+    fn the_numbers_of_a_tree_are_all_but_the_bytes_of_values() {
+        let numbers = |tree: &str| {
+            let mut named = Named::default();
+            named.add(tree, Part::Run);
+            named.numbers
+        };
+        let value = "{CONST :consttype 20001 :constlen -1 :constvalue 5 [ 20 0 0 0 114 ] :location 9}";
+        assert_eq!(numbers(value), BTreeSet::from([9, 20_001]));
+        assert_eq!(numbers("{CONST :consttype 20001 :constvalue <> :location 9}"), BTreeSet::from([9, 20_001]));
+        // A name that looks like the beginning of a value hides nothing.
+        assert!(numbers(":resname :constvalue :x 3 [ :vartype 20001 ]").contains(&20_001));
+        assert!(numbers(":constvalue 3 [ :vartype 20001 ]").contains(&20_001));
     }
 
     #[test]
