@@ -149,10 +149,11 @@ fn why_not_by_clean_up(role: ClusterRole, record: &RecoveryRecord, now: Timestam
     let id = &record.id;
     let restored = role == ClusterRole::Restored;
     if let Some(until) = record.kept_after_undo().filter(|until| restored && *until > now) {
-        let at = record.undo.as_ref().map_or_else(String::new, |undo| format!(" until {}", undo.at));
+        let at = record.undo.as_ref().map_or_else(String::new, |undo| format!(" until {}", format_time(undo.at)));
         return Some(format!(
-            "it had the traffic{at}, and what clients wrote to it is nowhere else: whatever its tag says, the clean-up keeps it until {until}, \
-             as long as it would have kept its source"
+            "it had the traffic{at}, and what clients wrote to it is nowhere else: whatever its tag says, the clean-up keeps it until {}, \
+             as long as it would have kept its source",
+            format_time(until)
         ));
     }
     if restored && record.has_had_traffic() && is_fenced_by_logins_alone(record) {
