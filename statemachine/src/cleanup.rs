@@ -16,7 +16,8 @@ pub(crate) fn machine() -> Machine {
         title: "The clean-up of what recoveries kept",
         comment: "aurora-rewind, every hour: deletes what recoveries kept, once the time is past until which they \
                   kept it and nobody uses it: the fenced source, the safety clone, or the restored cluster of one that \
-                  failed or was stopped. Each gets a final snapshot, and people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
+                  failed or was stopped. Each gets a final snapshot, and people are told. Input: none, or {\"cluster\": \"<name>\"} for that \
+                  one alone. docs/adr/0019-clean-up.md says when it does nothing.",
         states: states(),
     }
 }
@@ -25,8 +26,15 @@ pub(crate) fn machine() -> Machine {
 fn states() -> Vec<State> {
     vec![
         State::pass("Begin")
-            .comment("Gives every variable its first value.")
+            .comment(
+                "Gives every variable its first value. The input may name one cluster, whose removal somebody asked for: nothing else is \
+                 looked at then. That of the hourly rule names none.",
+            )
             .keep_as("began", "$millis()")
+            .keep_as(
+                "only",
+                "$type($states.input) = 'object' and $type($states.input.cluster) = 'string' ? $states.input.cluster : null",
+            )
             .assign("due", Json::List(Vec::new()))
             .assign("next", 0.into())
             .assign("item", object([]))
@@ -45,6 +53,7 @@ fn states() -> Vec<State> {
             .comment("Finds the clusters whose keep-until tag is past, the oldest first.")
             .inputs([])
             .input_text("what", "find")
+            .input_as("cluster", "$only")
             .input_as("executionArn", "$states.context.Execution.Id")
             .timeout(timeouts::CLEAN_UP)
             .keep_as("due", "$append([], $states.result.Payload.due)")
@@ -100,7 +109,8 @@ fn states() -> Vec<State> {
         // than none.
         State::table("RecordNotice", "putItem")
             .comment(
-                "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a day.",
+                "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a day. Whoever has asked for \
+                 the removal of one hears of each.",
             )
             .argument(
                 "Item",
@@ -110,8 +120,12 @@ fn states() -> Vec<State> {
                     ("expiresAt", number("$string($floor($millis() / 1000) + 23 * 3600)")),
                 ]),
             )
-            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now".into())
-            .argument("ExpressionAttributeValues", object([(":now", number("$string($floor($millis() / 1000))"))]))
+            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :least".into())
+            .argument(
+                "ExpressionAttributeValues",
+                // No time in the table is as late as the second one.
+                object([(":least", number("$string($type($only) = 'string' ? 99999999999 : $floor($millis() / 1000))"))]),
+            )
             .next("SendNotice")
             .catch(&CONDITION_FAILED, Vec::new(), "IsAnyDue")
             .tolerated(),
@@ -131,8 +145,25 @@ fn states() -> Vec<State> {
             .keep("deletion")
             .next("IsDeleted")
             // A recovery works on the cluster: no failure, for the next hour looks again.
-            .catch(&["LeaseHeld"], Vec::new(), "IsAnyDue")
+            .catch(&["LeaseHeld"], Vec::new(), "IsAskedFor")
             .fails_to("ConcludeFailed"),
+        State::choice("IsAskedFor")
+            .comment("The hourly run tells nobody that it comes again in an hour. Whoever has asked for the removal waits for its end.")
+            .when_with(
+                "$type($only) = 'string'",
+                vec![
+                    set("noticeKey", "'kept#' & $item.recoveryId"),
+                    set("subject", "$substring('kept: ' & $item.cluster, 0, 80)"),
+                    set(
+                        "message",
+                        "$item.cluster & ' was to be removed, and stays for now: a recovery, an undo or another clean-up works on it, or on \
+                         the source that it was restored from; this run deleted nothing; next step: wait for that to end, and remove it \
+                         again, or leave it to the hourly run'",
+                    ),
+                ],
+                "RecordNotice",
+            )
+            .next("IsAnyDue"),
         State::choice("IsDeleted")
             .comment(
                 "Gives up after two hours: the next execution finds a deletion that is under way. There is no \

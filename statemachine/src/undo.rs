@@ -517,8 +517,10 @@ fn states() -> Vec<State> {
                 &ANY,
                 vec![set(
                     "undone",
-                    "$append($undone, ['the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of ' & $plan.cluster & ' \
-                     could not be taken off: ' & $string($states.errorOutput.Error)])",
+                    "$append($undone, ['the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of ' & $plan.cluster & ' could not be \
+                     taken off, or ' & $plan.newCluster & ' could not be tagged with the time until which it is kept: ' & \
+                     $string($states.errorOutput.Error) & '; next step: rewind clusters shows until when each is kept: the clean-up deletes \
+                     neither before, and nothing without a time'])",
                 )],
                 "RecordUndone",
             ),

@@ -9,13 +9,15 @@ import socket
 import ssl
 import uuid
 
+from baseline import Baseline
 from backtracks import create_shop_with_backtrack, rewind_in_place
 from checks import contains, same_path, wait_until
 from cluster import UTC, Cluster, iso
 from engines import MYSQL, POSTGRES
-from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, seconds, undo
+from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, moment, seconds, undo
 from shop import create_shop, difference, everything, settled_shop
 from subscriber import Subscriber
+from test_cli import Terminal
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
 DONE = ["IsAnyDue", "CleanedUp"]
@@ -204,6 +206,77 @@ def test_restored_cluster_that_people_took_live_stays_while_protected_then_goes_
     assert f"{kept.name}-jobs-held" not in groups, "the parameter group of a cluster that is gone"
     again = restored(stack, f"{name}-again", snapshot, cluster.password, engine)
     assert difference(everything(again), content) == "", "the data in the snapshot"
+
+
+def test_restored_cluster_that_had_the_traffic_stays_as_a_source_does_and_while_open_then_goes_into_a_snapshot(stack, engine):
+    name = f"e2e-once-live-{engine.name}"
+    cluster = settled_shop(stack, name, engine=engine)
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
+    run.recovered(WITHOUT_APPROVAL)
+    kept = cluster.derived(f"{name}-r")
+    kept.sql("INSERT INTO customers (name) VALUES ('written after the switch')", host=cluster.record)
+    content, groups = everything(kept), kept.groups
+    ended = undo(stack, run.id)
+    assert ended["status"] == "SUCCEEDED", f"taking it back: {ended.get('cause')}"
+    contains(ended["output"], f"the restored cluster {kept.name} is kept, fenced, until", "after that it is deleted into a snapshot")
+    assert "written after the switch" not in str(cluster.sql("SELECT name FROM customers")), "what was written is elsewhere as well"
+    with only_kept_cluster(stack, kept.name):
+        # Whatever people make of its tag: it is kept as long as the source would have been.
+        expire(stack, kept.name)
+        CleanUp(stack, NOTHING_DUE)
+        contains(Terminal(stack).run("clusters", "--remove", kept.name, "--confirm", kept.name, code=5)[1], "it had the traffic until", "by hand")
+        an_hour_later(stack, run)
+        contains(Terminal(stack).run("clusters")[0], f"rewind clusters --remove {kept.name}")
+
+        regroup = lambda to: stack.rds.modify_db_cluster(DBClusterIdentifier=kept.name, VpcSecurityGroupIds=to, ApplyImmediately=True)
+        regroup(groups)
+        kept.wait_available()
+        contains(CleanUp(stack, KEPT).why(), f"{kept.name} has the security groups {', '.join(groups)} and not")
+        regroup(stack.fence_groups)
+        kept.wait_available()
+        # Behind its fence, by the login of the clean-up itself.
+        CleanUp(stack, DELETED)
+    snapshot = into_a_snapshot(stack, run, kept.name)
+    again = restored(stack, f"{name}-again", snapshot, cluster.password, engine)
+    assert difference(everything(again), content) == "", "the data in the snapshot"
+
+
+def an_hour_later(stack, run):
+    """Moves the time of the undo in the recovery's record an hour back: no test waits for `keepSource`."""
+    done = json.loads(run.item()["undo"])
+    at = moment(done["at"]) - datetime.timedelta(hours=1)
+    stack.client("dynamodb").update_item(
+        TableName=stack.table, Key={"id": {"S": f"recovery#{run.id}"}}, UpdateExpression="SET #undo = :undo",
+        ExpressionAttributeNames={"#undo": "undo"}, ExpressionAttributeValues={":undo": {"S": json.dumps(done | {"at": iso(at)})}},
+    )  # fmt: skip
+
+
+def test_undo_of_the_last_recovery_works_while_the_cluster_of_an_older_one_is_deleted(stack):
+    # Each instance takes a while to go.
+    cluster = create_shop(stack, "e2e-meantime", instances=({}, {"PromotionTier": 14}, {"PromotionTier": 15}))
+    before = Baseline(cluster)
+    cluster.settle()
+    wrong = [{"name": "never", "database": "shop", "sql": "SELECT 1", "expect": "2"}]
+    older = Recovery.of(cluster, "1s ago", newCluster="e2e-meantime-r1", dns=cluster.dns(), checks=wrong)
+    assert older.wait(240)["error"] == "VerificationFailed", "the end of the older one"
+    last = Recovery.of(cluster, "1s ago", newCluster="e2e-meantime-r2", dns=cluster.dns(), approval="none")
+    last.recovered(WITHOUT_APPROVAL, timeout=240)
+    kept = older.request["newCluster"]
+    with only_kept_cluster(stack, kept):
+        expire(stack, kept)
+        deletion = Recovery(stack, {"cluster": kept, "by": "e2e"}, machine=stack.outputs["CleanUpStateMachineArn"])
+        wait_until(lambda: "cleanUp" in older.item(), "the note of the deletion")
+        wait_until(lambda: stack.item(f"lease#{cluster.name}") is None, "the source's lease", 5)
+        back = Recovery(stack, {"recovery": last.id, "by": "e2e"}, name=f"{last.id}-undo", machine=stack.outputs["UndoStateMachineArn"])
+        back.reaches("ReadRecords")
+        assert stack.item(f"lease#{kept}")["recoveryId"] == f"clean-up-{deletion.id}", "who deletes the older one's cluster"
+        # The older one cannot be gone on from any more, although its cluster is there.
+        assert stack.describe(kept), "the cluster of the older one"
+        assert back.wait()["status"] == "SUCCEEDED", f"the undo: {back.describe().get('cause')}"
+        assert deletion.wait(300)["status"] == "SUCCEEDED", f"the clean-up: {deletion.describe().get('cause')}"
+    into_a_snapshot(stack, older, kept)
+    before.is_restored(new_cluster_kept=True)
+    contains(Terminal(stack).run("resume", older.id, code=5)[1], "it is being deleted, into the snapshot")
 
 
 def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):

@@ -43,7 +43,7 @@ def run(deployment, notifications, scenario):
     for again in [False, True][: 1 if scenario.request["again"] is None else 2]:
         name = f"{recovery}-again"[-80:] if again else recovery
         (deployment.scripts / f"{name}.json").write_text(script(scenario, recovery, again))
-        ended = execute(deployment, scenario, name, {})
+        ended = execute(deployment, scenario, name, asked_for(scenario, recovery))
         runs.append((ended["executionArn"], deployment.calls_of(name)))
     about = f"of-{recovery}" if scenario.request["due"] else "nothing was cleaned up"
     return [
@@ -51,6 +51,11 @@ def run(deployment, notifications, scenario):
         *problems_of_counts(scenario, [call["call"] for _, calls in runs for call in calls]),
         *problems_of_runs(scenario, recovery, runs, notifications.about(about)),
     ]
+
+
+def asked_for(scenario, recovery):
+    """The input of a run: the first cluster that is due, where its removal is asked for."""
+    return {"cluster": due(recovery, 1)[0]["cluster"], "by": "ann"} if scenario.request["asked"] else {}
 
 
 def problems_of_runs(scenario, recovery, runs, told):
@@ -67,7 +72,10 @@ def problems_of_runs(scenario, recovery, runs, told):
                 looks += 1
                 if payload not in [{name: item[name] for name in ["cluster", "recoveryId"]} for item in found]:
                     yield f"{asked} was of {payload}, which was not found"
-            elif asked != "FindDue":
+            elif asked == "FindDue":
+                if payload != {"cluster": asked_for(scenario, recovery).get("cluster")}:
+                    yield f"{asked} was of {payload}"
+            else:
                 seen = payload.pop("records")
                 if seen != {"lookedAt": f"2026-11-30T10:41:{looks - 1:02}Z", "why": []}:
                     yield f"{asked} was passed {seen} after {looks} looks at records"
@@ -87,9 +95,9 @@ def problems_of_runs(scenario, recovery, runs, told):
         yield f"people were told something raw: {text}"
 
 
-def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, machine=CLEAN_UP, **more):
-    """`again`: what is different in a second run; the path is the last run's."""
-    request = {"due": due, "told": list(told), "said": list(said), "again": again}
+def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, asked=False, machine=CLEAN_UP, **more):
+    """`again`: what is different in a second run; the path is the last run's. `asked`: somebody has asked for the removal of one."""
+    request = {"due": due, "told": list(told), "said": list(said), "again": again, "asked": asked}
     return Scenario(f"clean-up: {name}", path, *rest, script=script, request=request, machine=machine, **more)
 
 
@@ -135,6 +143,25 @@ def ways():
         calls={"CleanUp": 0},
     )
     yield scenario(
+        "whoever asks for a removal twice is told twice why it stays",
+        [*FIND, *KEPT, "CleanedUp"],
+        told=["kept: {0}", "kept: {0}"],
+        said=USED["why"],
+        script={"CheckUnused": [{"answer": USED}]},
+        again={},
+        asked=True,
+        calls={"CleanUp": 0},
+    )
+    yield scenario(
+        "whoever asks for the removal of what a recovery works on is told so",
+        [*FIND, *CHECK, *CALL, "IsAskedFor", "RecordNotice", *TELL, "CleanedUp"],
+        told=["kept: {0}"],
+        said=["was to be removed, and stays for now: a recovery, an undo or another clean-up works on it", "remove it again"],
+        script={"CleanUp": [{"error": ["LeaseHeld", "a recovery works on it"]}]},
+        asked=True,
+        calls={"CleanUp": 1},
+    )
+    yield scenario(
         "a failure is told on a day on which something else was told",
         [*FIND, *CHECK, *CALL, *FAILED, "NotCleanedUp"],
         "Bug",
@@ -153,7 +180,7 @@ def ways():
         )
     yield scenario(
         "several are looked at one after another, each by itself",
-        [*FIND, *KEPT, *DELETED, *CHECK, *CALL, "IsAnyDue", *DELETED, "CleanedUp"],
+        [*FIND, *KEPT, *DELETED, *CHECK, *CALL, "IsAskedFor", "IsAnyDue", *DELETED, "CleanedUp"],
         due=4,
         told=["kept: {0}", "deleted: {1}", "deleted: {3}"],
         said=["(the safety clone of recovery"],

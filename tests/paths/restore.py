@@ -251,6 +251,24 @@ def scenarios():
             held=True,
             lease_stays=True,
         ),
+        Scenario(
+            "lease held by the clean-up",
+            up_to("AcquireLease")
+            + [
+                "ReadLease",
+                "ReadHolder",
+                "ConcludeNothingChanged",
+                "RecordFailure",
+                "AnnounceFailure",
+                "IsLeaseKept",
+                "IsOperatorNeeded",
+                "NothingChanged",
+            ],
+            "LeaseHeld",
+            ["the clean-up holds lease#", "2026-11-23T09:00:00Z", "in a minute", "nothing was changed"],
+            held="clean-up",
+            lease_stays=True,
+        ),
         Scenario("an expired lease is taken over", SUCCESS, held="expired"),
         Scenario(
             "the record of whoever had the name before stays",

@@ -153,7 +153,11 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
         answer = json.loads(ended["output"])
         marked = "UndoFinish" not in scenario.script
-        tags = f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off: RewindFailed"
+        tags = (
+            f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off, or {old}-rewind could not be "
+            "tagged with the time until which it is kept: RewindFailed; next step: rewind clusters shows until when each is kept: the "
+            "clean-up deletes neither before, and nothing without a time"
+        )
         is_read_back = "ReadRecordsBack" in scenario.path
         at, unconfirmed = answer.get("confirmedAt"), answer.get("unconfirmed")
         is_confirmed = "NoteUnconfirmed" not in scenario.path

@@ -815,6 +815,25 @@ fn the_environment_in_the_documentation_is_the_templates() {
     }
 }
 
+/// Without them a function takes the deployment for one whose fence has no network layer.
+#[test]
+fn every_function_that_reads_the_groups_of_the_fence_is_given_them() {
+    let template = Template::read();
+    let variable = "REWIND_FENCE_SECURITY_GROUP_IDS";
+    let reads =
+        |function: &Function| ["fence_groups_from_env()", variable].iter().any(|read| function.source.contains(read));
+    let readers: Vec<Function> = Function::all().into_iter().filter(reads).collect();
+    assert!(readers.iter().any(|function| function.stem == "finish"), "no reader is found");
+    for function in readers {
+        let resource = template.resource(&format!("{}Function", function.name));
+        assert!(
+            resource["Environment"]["Variables"].get(variable).is_some(),
+            "{} is not given {variable}",
+            function.name
+        );
+    }
+}
+
 #[test]
 fn every_function_and_payload_is_in_the_contract() {
     let steps = files::read("docs/steps.md");

@@ -45,12 +45,12 @@ async fn remove(
     if confirm.is_none() && output.can_ask() {
         // Before the question: nobody should confirm a removal that is refused afterwards.
         let cluster = removable(inventory, name)?;
-        output.note(&format::removal(cluster, &inventory.due_beside(name, SystemClock.now())));
+        output.note(&format::removal(cluster));
         confirm = Some(ask(&format!("To do it, type the cluster's name, {name}:"))?);
     }
     let by = caller_name(aws).await?;
-    let removed =
-        client.remove_cluster(&Rds::new(aws), inventory, name, confirm.as_deref(), (&by, SystemClock.now())).await?;
+    let world = (&Rds::new(aws), &Route53::from_env(aws));
+    let removed = client.remove_cluster(world, inventory, name, confirm.as_deref(), (&by, SystemClock.now())).await?;
     output.result(
         &json!({
             "cluster": name, "keepUntil": removed.keep_until, "executionArn": removed.execution.arn,

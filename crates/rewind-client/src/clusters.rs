@@ -35,6 +35,9 @@ const AT_ONCE: usize = 3;
 /// The number of names that are tried for one removal.
 const NAME_ATTEMPTS: usize = 5;
 
+/// The run of the clean-up that finds a cluster whose removal could not be started.
+const HOURLY_RUN: &str = "the hourly clean-up, unless the stack's CleanUp is DISABLED,";
+
 /// A cluster whose removal has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedCluster {
@@ -62,10 +65,10 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             found.extend(clusters.tagged(mark).await?.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
         }
         let mut inventory = Inventory::default();
-        let read = stream::iter(found.values()).map(|cluster| self.inspect_cluster(cluster, (clusters, zones), now));
+        let read = stream::iter(found.values()).map(|cluster| self.inventory_entry((clusters, zones), cluster, now));
         let mut read = read.buffered(AT_ONCE);
-        while let Some((cluster, unseen)) = read.next().await {
-            inventory.clusters.extend(cluster);
+        while let Some((entry, unseen)) = read.next().await {
+            inventory.clusters.extend(entry);
             inventory.unseen.extend(unseen);
         }
         match self.final_snapshots(clusters).await {
@@ -75,11 +78,11 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
         Ok(inventory)
     }
 
-    /// Reads one cluster with its instances and who uses it; returns also what could not be seen of the instances.
-    async fn inspect_cluster<C: ReadClusters, Z: Zones>(
+    /// Reads all that is known of a cluster, as of `now`, and why its instances could not be seen.
+    async fn inventory_entry<C: ReadClusters, Z: Zones>(
         &self,
-        cluster: &Cluster,
         (clusters, zones): (&C, &Z),
+        cluster: &Cluster,
         now: Timestamp,
     ) -> (Option<RecoveryCluster>, Option<String>) {
         let (instances, unseen) = match clusters.instances(&cluster.name).await {
@@ -152,20 +155,21 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
         Ok(found)
     }
 
-    /// Ends the time of a cluster that recoveries made or kept, and starts the clean-up, which deletes it if nobody uses it.
+    /// Ends the time of a cluster that recoveries made or kept, and starts the clean-up, which deletes it if nobody uses it. The `inventory`
+    /// is what people were shown: the cluster is read again just before its tag is changed.
     ///
     /// # Errors
     ///
-    /// `Refused` where the clean-up would not delete it, or `confirm` is not its name; errors of AWS.
-    pub async fn remove_cluster<C: TagClusters>(
+    /// `Refused` where the clean-up would not delete it, where it is not as it was shown, or where `confirm` is not its name; errors of AWS.
+    pub async fn remove_cluster<C: ReadClusters + TagClusters, Z: Zones>(
         &self,
-        clusters: &C,
+        (clusters, zones): (&C, &Z),
         inventory: &Inventory,
         name: &str,
         confirm: Option<&str>,
         (by, now): (&str, Timestamp),
     ) -> ClientResult<RemovedCluster> {
-        let cluster = removable(inventory, name)?;
+        let shown = removable(inventory, name)?;
         let Some(state_machine) = &self.deployment.clean_up_state_machine else {
             return Err(ClientError::Refused(
                 "it is not known which state machine deletes what recoveries kept; nothing was changed; next step: set \
@@ -179,6 +183,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
                 "{name} would be deleted now, into a final snapshot; nothing was changed; next step: say its name with --confirm {name}"
             )));
         }
+        let cluster = &self.still_removable((clusters, zones), shown, now).await?;
         let ended = now.checked_sub(BEFORE_NOW).unwrap_or(now);
         let keep_until = match cluster.keep_until.as_deref().filter(|until| is_over(until, ended)) {
             // Left as it is: a clean-up that is at work stops where the tag changes meanwhile.
@@ -186,7 +191,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             None => end_time(clusters, cluster, ended).await?,
         };
         let keep_command = keep_command(cluster, now);
-        // Nothing reads the input. It shows in the history who asked for it.
+        // Of whatever else is due, people were shown nothing: the hourly run looks at that. The name of whoever asked is for the history.
         let input = json!({ "cluster": name, "by": by });
         for attempt in 0..NAME_ATTEMPTS {
             let id = derived_id("remove", name, now, attempt);
@@ -197,9 +202,35 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             }
         }
         Err(ClientError::Refused(format!(
-            "every name for this removal is taken; the time of {name} is over, so that the clean-up deletes it within the hour; \
-             next step: wait for that, or keep it after all: {keep_command}"
+            "every name for this removal is taken; the time of {name} is over, so that {HOURLY_RUN} deletes it; next step: run this \
+             again, or keep it after all: {keep_command}"
         )))
+    }
+
+    /// Reads a cluster once more, as of `now`: a question may have waited for its answer for an hour.
+    async fn still_removable<C: ReadClusters, Z: Zones>(
+        &self,
+        (clusters, zones): (&C, &Z),
+        shown: &RecoveryCluster,
+        now: Timestamp,
+    ) -> ClientResult<RecoveryCluster> {
+        let name = &shown.cluster;
+        let found = clusters.cluster(name).await?;
+        let entry = match &found {
+            Some(cluster) => self.inventory_entry((clusters, zones), cluster, now).await.0,
+            None => None,
+        };
+        let identity = |cluster: &RecoveryCluster| {
+            (cluster.cluster_arn.clone(), cluster.recovery_id.clone(), cluster.role, cluster.keep_until.clone())
+        };
+        let Some(entry) = entry.filter(|entry| identity(entry) == identity(shown)) else {
+            return Err(ClientError::Refused(format!(
+                "{name} is not what it was when it was shown: it is gone, or its tags are others; nothing was changed; next step: see \
+                 rewind clusters, and remove it again if it is still not needed"
+            )));
+        };
+        why_not_removable(&entry)?;
+        Ok(entry)
     }
 }
 
@@ -221,9 +252,16 @@ pub fn removable<'a>(inventory: &'a Inventory, name: &str) -> ClientResult<&'a R
             "no cluster {name} bears the tag of a recovery; nothing was changed; next step: rewind clusters lists those that do"
         ));
     };
-    let why = cluster.removal.why.join("; ");
+    why_not_removable(cluster)?;
+    Ok(cluster)
+}
+
+/// Refuses a cluster that the clean-up does not delete as it is.
+fn why_not_removable(cluster: &RecoveryCluster) -> ClientResult<()> {
+    let refused = |why: String| Err(ClientError::Refused(why));
+    let (name, why) = (&cluster.cluster, cluster.removal.why.join("; "));
     match cluster.removal.by {
-        RemovedBy::CleanUp => Ok(cluster),
+        RemovedBy::CleanUp => Ok(()),
         RemovedBy::Hand => refused(format!(
             "{name} is not removed: {why}; nothing was changed; next step: if nobody needs it, delete it by hand: {}",
             cluster.removal.commands.join(" && ")
@@ -267,8 +305,8 @@ fn with_tag_set(error: ClientError, name: &str, keep_command: &str) -> ClientErr
     match error {
         ClientError::Aws(error) => ClientError::Aws(
             error
-                .changed(format!("the time of {name} is over, so that the clean-up deletes it within the hour"))
-                .advice(format!("wait for that, or keep it after all: {keep_command}")),
+                .changed(format!("the time of {name} is over, so that {HOURLY_RUN} deletes it"))
+                .advice(format!("run this again, or keep it after all: {keep_command}")),
         ),
         other => other,
     }

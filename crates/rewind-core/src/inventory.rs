@@ -96,25 +96,12 @@ pub struct Inventory {
     pub unseen: Vec<String>,
 }
 
-impl Inventory {
-    /// The names of clusters besides `name` that one run of the clean-up would delete as well: their time is over at `now`.
-    pub fn due_beside(&self, name: &str, now: Timestamp) -> Vec<String> {
-        let is_due = |cluster: &&RecoveryCluster| {
-            let until = cluster.keep_until.as_deref().and_then(|until| until.parse::<Timestamp>().ok());
-            cluster.cluster != name
-                && cluster.removal.by == RemovedBy::CleanUp
-                && until.is_some_and(|until| until < now)
-        };
-        self.clusters.iter().filter(is_due).map(|cluster| cluster.cluster.clone()).collect()
-    }
-}
-
 impl RecoveryCluster {
     /// Derives the entry of a cluster as of `now`; none where it bears no tag of a recovery.
     pub fn of(found: &FoundCluster, usage: &ClusterUse, now: Timestamp) -> Option<Self> {
         let recovery_id = found.recovery_id()?.to_owned();
         let role = role(found, usage);
-        let removal = removal::removal(found, role, usage);
+        let removal = removal::removal(found, role, usage, now);
         let instances = billed(found);
         Some(Self {
             cluster: found.name.clone(),
@@ -123,7 +110,7 @@ impl RecoveryCluster {
             status: found.status.clone(),
             why: why(role, &recovery_id, usage),
             keep_until: found.keep_until.clone(),
-            kept: kept(found, removal.by, now),
+            kept: kept(found, kept_after_undo(role, usage), removal.by, now),
             billed_for: billed_for(found, &instances, role),
             instances,
             usage: usage_sentence(usage),
@@ -172,11 +159,16 @@ fn why(role: ClusterRole, id: &str, usage: &ClusterUse) -> String {
     format!("{how}{end}")
 }
 
-fn kept(found: &FoundCluster, by: RemovedBy, now: Timestamp) -> String {
+/// The time until which a restored cluster is kept that had the traffic, whatever its tag says.
+fn kept_after_undo(role: ClusterRole, usage: &ClusterUse) -> Option<Timestamp> {
+    record(usage).filter(|_| role == ClusterRole::Restored)?.kept_after_undo()
+}
+
+fn kept(found: &FoundCluster, least: Option<Timestamp>, by: RemovedBy, now: Timestamp) -> String {
     let Some(until) = &found.keep_until else {
         return "no time is set: nothing deletes it by itself".to_owned();
     };
-    match until.parse::<Timestamp>() {
+    match until.parse::<Timestamp>().map(|until| least.map_or(until, |least| least.max(until))) {
         Err(_) => format!("its tag {KEEP_UNTIL_TAG} is \"{until}\", which is no time: nothing deletes it by itself"),
         Ok(at) if at > now => format!("until {}, in {}", format_time(at), format_duration(at.duration_since(now))),
         Ok(at) if by == RemovedBy::CleanUp => {

@@ -31,6 +31,9 @@ pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
 // RDS carries a managed master secret over to no restored cluster, and the next recovery of that cluster needs a login.
 pub const SECRET_TAG: &str = "aurora-rewind:secret";
 
+/// The beginning of the holder of every lease under which the clean-up deletes a cluster. No recovery has that id.
+pub const CLEAN_UP_HOLDER: &str = "clean-up-";
+
 /// The beginning of the id of every recovery that an event or an alarm started.
 const OF_EVENT: &str = "event-";
 

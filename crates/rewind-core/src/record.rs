@@ -2,7 +2,7 @@
 //! `docs/steps.md` documents the attributes. Reading the item is rewind-aws's work.
 
 use crate::opening::Opening;
-use crate::outcome::Outcome;
+use crate::outcome::{Ending, Outcome};
 use crate::people::{CallerProof, Identity, lenient};
 use crate::plan::{MovedRecord, Plan};
 use jiff::Timestamp;
@@ -66,6 +66,22 @@ pub struct RecoveryRecord {
     // One bad item must neither hide the other recoveries of a list nor stop the clean-up of all clusters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
+}
+
+impl RecoveryRecord {
+    /// True of a recovery that moved its records, or may have, and was undone: what clients wrote to its restored cluster is nowhere else.
+    pub fn has_had_traffic(&self) -> bool {
+        let is_moved =
+            self.moved.is_some() || self.outcome.as_ref().is_some_and(|outcome| outcome.recovered().is_some());
+        self.state == Ending::Undone.name() && is_moved
+    }
+
+    /// The time until which the restored cluster of such a recovery is kept, whatever its tag says; none of any other recovery, and
+    /// where the record does not hold when it was undone.
+    pub fn kept_after_undo(&self) -> Option<Timestamp> {
+        let undo = self.undo.as_ref().filter(|_| self.has_had_traffic())?;
+        self.plan.as_ref()?.keep_undone_from(undo.at).ok()
+    }
 }
 
 /// The part of a recovery that an undo needs where the recovery has no output.

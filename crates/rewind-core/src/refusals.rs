@@ -162,6 +162,12 @@ impl RecoveryRecord {
             "Planned" => return Some(format!("it was a plan, and restored nothing; {anew}")),
             _ => {}
         }
+        if let Some(clean_up) = &self.clean_up {
+            return Some(format!(
+                "the time until which {} was kept is over, and since {} it is being deleted, into the snapshot {}; {anew}",
+                clean_up.cluster, clean_up.begun_at, clean_up.snapshot
+            ));
+        }
         self.new_cluster.is_none().then(|| format!("it ended before it had a plan, so it restored nothing; {anew}"))
     }
 

@@ -3,6 +3,7 @@
 
 mod lasted;
 
+use crate::names::CLEAN_UP_HOLDER;
 use crate::opening::Opening;
 use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
@@ -477,8 +478,16 @@ fn commands_after_its_end(
     fences: FencesSeen,
 ) -> Vec<SafeCommand> {
     // Both an undo and a resume need the lease.
-    if let Some(holder) = other_holder(recovery, world) {
-        let effect = format!("shows {holder}, which holds the lease of {}; it changes nothing", names.source);
+    if let Some(LeaseSeen { holder, until }) = other_holder(recovery, world) {
+        let source = names.source;
+        // No recovery, so it has no status.
+        if holder.starts_with(CLEAN_UP_HOLDER) {
+            let effect = format!(
+                "shows this again: {holder} is the clean-up, which holds the lease of {source} until {until} at the latest; it changes nothing"
+            );
+            return vec![command(format!("rewind status {}", recovery.id), effect)];
+        }
+        let effect = format!("shows {holder}, which holds the lease of {source}; it changes nothing");
         return vec![command(format!("rewind status {holder}"), effect)];
     }
     let id = &recovery.id;
@@ -512,15 +521,15 @@ fn commands_after_its_end(
     if safe.is_empty() { vec![again(id)] } else { safe }
 }
 
-/// The holder of the lease, where it is neither the recovery nor an undo of it.
-fn other_holder<'a>(recovery: &RecoveryRecord, world: &'a World) -> Option<&'a str> {
-    let holder = world.lease.found()?.as_ref()?.holder.as_str();
-    let rest = holder.strip_prefix(recovery.id.as_str());
+/// The lease, where neither the recovery nor an undo of it holds it.
+fn other_holder<'a>(recovery: &RecoveryRecord, world: &'a World) -> Option<&'a LeaseSeen> {
+    let lease = world.lease.found()?.as_ref()?;
+    let rest = lease.holder.strip_prefix(recovery.id.as_str());
     // An undo takes over the lease of the recovery, and of an earlier undo of it. What opens or closes the source holds it for moments.
     let is_own = rest.is_some_and(|rest| {
         rest.is_empty() || ["-undo", "-open", "-close"].iter().any(|of_ours| rest.starts_with(of_ours))
     });
-    (!is_own).then_some(holder)
+    (!is_own).then_some(lease)
 }
 
 /// True if a new recovery would adopt the restored cluster, as far as can be seen from here.

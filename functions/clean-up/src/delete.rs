@@ -1,7 +1,7 @@
 //! Deletes a kept cluster, one change at a time: the safety clone's deletion protection, the readers, the writer, the cluster with a
 //! final snapshot. The tags are read again before each change, so changing a tag stops the deletion.
 
-use crate::unused::{CLEAN_UP_NOTE, Marks, Ours, has_had_traffic};
+use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
 use rewind_aws::fence_records::ReadFences;
@@ -11,7 +11,7 @@ use rewind_aws::rds::{
 };
 use rewind_aws::records::{Lease, Leases, Notes, RemoveNotes};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::held_jobs_group;
+use rewind_core::names::{CLEAN_UP_HOLDER, held_jobs_group};
 use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, timeouts};
 use serde_json::json;
 use std::time::Duration;
@@ -19,6 +19,18 @@ use std::time::Duration;
 /// The largest age of find-records' result before the first change of a call. That function runs just before this one, so the result
 /// is older only if the call was repeated for minutes.
 const RECORDS_HOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// The leases under which a call works.
+struct Held {
+    /// The lease, as it is taken of each cluster.
+    lease: Lease,
+    /// The clusters: the one that is deleted, and before its deletion has begun the source of a recovery that may adopt it.
+    clusters: Vec<String>,
+    /// True if the source is free because the deletion is noted.
+    relies_on_note: bool,
+    /// True if the cluster or its recovery is not as it was left: then another call of this execution stops as well.
+    is_changed: bool,
+}
 
 /// The result of one poll.
 enum Next {
@@ -44,14 +56,13 @@ where
 {
     pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
         // Before the first read, so that no recovery changes between check and deletion what was checked.
-        let leased = self.leased_cluster(kept).await?;
-        let holder = self.lease(kept, &leased).await?;
+        let mut held = self.lease(kept).await?;
         let began = self.clock.now();
         let mut checked = false;
         loop {
-            let status = match self.go_on(kept, records.as_ref(), &mut checked).await {
+            let status = match self.go_on(kept, records.as_ref(), &mut checked, &mut held).await {
                 Ok(Next::Over(output)) => {
-                    self.notes.release_lease(&leased, &holder).await?;
+                    self.release(&held).await?;
                     return Ok(output);
                 }
                 Ok(Next::Wait(status)) => status,
@@ -61,9 +72,9 @@ where
                 }
                 Err(error) => {
                     // If this fails, the note stays, and the next call for this cluster takes it back.
-                    drop(self.take_back_note(kept).await);
-                    // The next call takes the lease again. If the release fails, the lease ends by itself.
-                    drop(self.notes.release_lease(&leased, &holder).await);
+                    drop(self.take_back_note(kept, held.is_changed).await);
+                    // The next call takes the leases again. If the release fails, they end by themselves.
+                    drop(self.release(&held).await);
                     return Err(error);
                 }
             };
@@ -77,45 +88,100 @@ where
         }
     }
 
-    /// The cluster whose lease keeps recoveries away from this one.
-    async fn leased_cluster(&self, kept: &Kept) -> Result<String, StepError> {
-        if kept.kind != Kind::Restored {
-            return Ok(kept.cluster.clone());
-        }
-        let record = self.recoveries.recovery(&kept.recovery_id).await?;
-        // A recovery that adopts it holds the lease of the source. None adopts one that has had the traffic, and one of which that is
-        // the source holds its own. Without a record nothing is deleted anyway.
-        let adoptable = record.filter(|record| !has_had_traffic(record));
-        Ok(adoptable.map_or_else(|| kept.cluster.clone(), |record| record.cluster))
-    }
-
-    /// Takes the cluster's lease, so that no recovery and no undo works on it meanwhile.
-    async fn lease(&self, kept: &Kept, cluster: &str) -> Result<String, StepError> {
+    /// Takes the leases of the cluster, and of the source of a recovery that may adopt it, so that no recovery and no undo works on it
+    /// meanwhile.
+    async fn lease(&self, kept: &Kept) -> Result<Held, StepError> {
         let now = self.clock.now();
         // The execution is the holder, not the recovery: of two clean-ups at once only one may work.
         let who = kept.execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(&kept.recovery_id);
         let lease = Lease {
-            holder: format!("clean-up-{who}"),
+            holder: format!("{CLEAN_UP_HOLDER}{who}"),
             execution_arn: kept.execution_arn.clone(),
             taken_at: now,
             expires_at: now.checked_add(timeouts::CLEAN_UP_LEASE).map_err(|e| StepError::bug(e.to_string()))?,
         };
-        if self.notes.take_lease(cluster, &lease).await? {
-            return Ok(lease.holder);
+        let mut held = Held { lease, clusters: Vec::new(), relies_on_note: false, is_changed: false };
+        self.take(kept, &kept.cluster, &mut held).await?;
+        // Only under the cluster's own lease, because another clean-up may just take its note back.
+        if let Err(error) = self.lease_source(kept, &mut held).await {
+            drop(self.release(&held).await);
+            return Err(error);
         }
-        Err(StepError::new(ErrorName::LeaseHeld, format!("{} is being worked on by a recovery", kept.cluster))
+        Ok(held)
+    }
+
+    async fn take(&self, kept: &Kept, cluster: &str, held: &mut Held) -> Result<(), StepError> {
+        if self.notes.take_lease(cluster, &held.lease).await? {
+            held.clusters.push(cluster.to_owned());
+            return Ok(());
+        }
+        let name = &kept.cluster;
+        let why =
+            format!("{name} is left as it is: a recovery, an undo or another clean-up holds the lease of {cluster}");
+        Err(StepError::new(ErrorName::LeaseHeld, why)
             .changed("this call deleted nothing")
-            .advice("nothing: it is looked at again when that recovery is over"))
+            .advice("nothing: it is looked at again when that is over"))
+    }
+
+    /// Takes the lease of the source, which a recovery holds that adopts this cluster, where one can adopt it.
+    async fn lease_source(&self, kept: &Kept, held: &mut Held) -> Result<(), StepError> {
+        if kept.kind != Kind::Restored {
+            return Ok(());
+        }
+        // Without a record nothing is deleted anyway, and none adopts one that has had the traffic.
+        let record = self.recoveries.recovery(&kept.recovery_id).await?;
+        let Some(record) = record.filter(|record| !record.has_had_traffic()) else { return Ok(()) };
+        held.relies_on_note = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
+        if held.relies_on_note {
+            // None adopts one with this note either. A call that died before it released the source has left its lease.
+            return self.notes.release_lease(&record.cluster, &held.lease.holder).await;
+        }
+        self.take(kept, &record.cluster, held).await
+    }
+
+    /// Releases all leases that are held; the first failure, after all were tried.
+    async fn release(&self, held: &Held) -> Result<(), StepError> {
+        let mut released = Ok(());
+        for cluster in &held.clusters {
+            let this = self.notes.release_lease(cluster, &held.lease.holder).await;
+            released = released.and(this);
+        }
+        released
+    }
+
+    /// Releases the lease of the source: the note keeps recoveries from adopting the cluster from here on. The deletion takes
+    /// minutes, in which the source may have to be recovered, or the last recovery of it undone.
+    async fn release_source(&self, kept: &Kept, held: &mut Held) -> Result<(), StepError> {
+        for source in held.clusters.iter().filter(|cluster| **cluster != kept.cluster) {
+            self.notes.release_lease(source, &held.lease.holder).await?;
+            held.relies_on_note = true;
+        }
+        held.clusters.retain(|cluster| *cluster == kept.cluster);
+        Ok(())
     }
 
     /// Polls once, and makes one change at most.
-    async fn go_on(&self, kept: &Kept, records: Option<&Records>, checked: &mut bool) -> Result<Next, StepError> {
+    async fn go_on(
+        &self,
+        kept: &Kept,
+        records: Option<&Records>,
+        checked: &mut bool,
+        held: &mut Held,
+    ) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
             // A call after the deletion finds no cluster any more. Then the snapshot decides.
             Marks::Gone => return self.is_over(kept).await,
-            Marks::Changed(why) => return Err(refused(kept, &why)),
+            Marks::Changed(why) => {
+                held.is_changed = true;
+                return Err(refused(kept, &why));
+            }
             Marks::Ours(ours) => ours,
         };
+        if held.relies_on_note && !ours.begun {
+            // Another call has taken the note back, and a recovery may adopt the cluster: the next call takes the source's lease.
+            let status = format!("the deletion of {} is to be begun again", kept.cluster);
+            return Ok(Next::Over(Output::Deleted { done: false, status, snapshot: Some(kept.snapshot()) }));
+        }
         // After our own first change the cluster leaves `available` for some minutes. Before it, that is a reason to
         // keep it.
         let status = &ours.cluster.status;
@@ -137,12 +203,13 @@ where
         }
         if !ours.begun {
             self.note_begin(kept).await?;
+            self.release_source(kept, held).await?;
         }
         self.change(kept, &ours).await
     }
 
-    /// Notes that the deletion begins. From here on traffic cannot be moved back to this cluster: an undo reads the note before
-    /// anything is deleted.
+    /// Notes that the deletion begins. From here on traffic cannot be moved back to this cluster, and no recovery adopts it: both
+    /// read the note under the lease, before anything is deleted.
     async fn note_begin(&self, kept: &Kept) -> Result<(), StepError> {
         let instances = self.clusters.instances(&kept.cluster).await?;
         let record = CleanUpRecord {
@@ -155,15 +222,19 @@ where
         Ok(())
     }
 
-    /// Takes the note back if the deletion stopped with everything still there: then traffic can be moved back.
-    async fn take_back_note(&self, kept: &Kept) -> Result<(), StepError> {
+    /// Takes the note back if the deletion stopped with everything still there: then traffic can be moved back. That of a restored
+    /// cluster also if people stopped it with instances gone, because a recovery that adopts it creates them.
+    async fn take_back_note(&self, kept: &Kept, is_changed: bool) -> Result<(), StepError> {
         let Some(note) = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await? else { return Ok(()) };
         let Ok(begun) = serde_json::from_value::<CleanUpRecord>(note) else { return Ok(()) };
         let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(()) };
         let instances = self.clusters.instances(&kept.cluster).await?;
         let is_there = |name: &String| instances.iter().any(|found| found.name == *name && found.status != "deleting");
         // A note of an earlier version names no instances, and nobody knows if one is missing.
-        if cluster.status != "deleting" && !begun.instances.is_empty() && begun.instances.iter().all(is_there) {
+        let is_whole = !begun.instances.is_empty() && begun.instances.iter().all(is_there);
+        // After any other failure the next call goes on with the deletion, or another call of this execution does already.
+        let is_adoptable = kept.kind == Kind::Restored && is_changed;
+        if cluster.status != "deleting" && (is_whole || is_adoptable) {
             self.notes.remove_note(&kept.recovery_id, CLEAN_UP_NOTE).await?;
         }
         Ok(())

@@ -66,7 +66,11 @@ pub struct CleanUp<C, R, N, V, K> {
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Input {
     /// Find the clusters whose time is over.
-    Find,
+    Find {
+        /// Only the cluster of this name; none: all of them.
+        #[serde(default)]
+        cluster: Option<String>,
+    },
     /// Check that nobody needs this cluster.
     Check(KeptRequest),
     /// Delete this cluster; called again until it is done.
@@ -188,14 +192,16 @@ where
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         match input {
-            Input::Find => {
+            Input::Find { cluster: only } => {
                 let now = self.clock.now();
                 // By tag, and not by the table: people keep a cluster for ever by taking the tag off.
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
                 let mut due = Vec::new();
                 // The table is read for each: tags are edited by people and copied by restores, and the table is
                 // written by recoveries alone.
-                for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
+                let is_asked_for = |kept: &Kept| only.as_ref().is_none_or(|name| *name == kept.cluster);
+                let over = |kept: &Kept| kept.keep_until < now && is_asked_for(kept);
+                for kept in tagged.iter().filter_map(read).filter(over) {
                     // Tags can be stale: the undo may have failed to remove them, and a restore copies them.
                     match self.recoveries.recovery(&kept.recovery_id).await? {
                         Some(record) if record.state == "Undone" && kept.kind != Kind::Restored => {
@@ -203,6 +209,13 @@ where
                         }
                         Some(record) if kept.is_a_copy(&record) => {
                             tracing::info!(cluster = kept.cluster, "it was restored from what was kept, tags and all");
+                        }
+                        // Whatever people made of its tag.
+                        Some(record) if record.kept_after_undo().is_some_and(|until| until > now) => {
+                            tracing::info!(
+                                cluster = kept.cluster,
+                                "it had the traffic, and is kept as long as a source"
+                            );
                         }
                         // A record that is missing or unreadable is left to the check, which keeps the cluster and
                         // reports why.

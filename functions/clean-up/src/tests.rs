@@ -13,6 +13,7 @@ use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use rewind_core::{ErrorName, Plan, PossiblyMoved, UndoRecord};
 use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 const UNTIL: &str = "2026-11-30T10:40:00Z";
@@ -27,8 +28,12 @@ struct World {
     records: Option<Records>,
     inside: Result<Inspection, StepError>,
     notes: Arc<Mutex<Vec<(String, Value)>>>,
-    lease: Arc<Mutex<Option<Lease>>>,
+    /// By cluster.
+    leases: Arc<Mutex<BTreeMap<String, Lease>>>,
+    /// The changes of leases, each with the number of changes of RDS before it.
     leased: Arc<Mutex<Vec<String>>>,
+    /// The number of reads of the note after which another call has taken it back.
+    note_stays_for: Arc<Mutex<Option<usize>>>,
     now: &'static str,
 }
 
@@ -44,6 +49,13 @@ impl Recoveries for World {
 
 impl Notes for World {
     async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
+        let left = *self.note_stays_for.lock().unwrap();
+        if name == CLEAN_UP_NOTE
+            && let Some(left) = left
+        {
+            *self.note_stays_for.lock().unwrap() = left.checked_sub(1);
+            self.notes.lock().unwrap().retain(|_| left > 0);
+        }
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
@@ -79,17 +91,23 @@ impl RemoveNotes for World {
 
 impl Leases for World {
     async fn take_lease(&self, cluster: &str, lease: &Lease) -> AwsResult<bool> {
-        self.leased.lock().unwrap().push(cluster.to_owned());
-        let mut held = self.lease.lock().unwrap();
-        let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
+        let mut leases = self.leases.lock().unwrap();
+        let held = leases.get(cluster);
+        let free = held.is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
         if free {
-            *held = Some(lease.clone());
+            self.leased.lock().unwrap().push(format!("take {cluster}"));
+            leases.insert(cluster.to_owned(), lease.clone());
         }
         Ok(free)
     }
 
-    async fn release_lease(&self, _: &str, holder: &str) -> AwsResult<()> {
-        self.lease.lock().unwrap().take_if(|held| held.holder == holder);
+    async fn release_lease(&self, cluster: &str, holder: &str) -> AwsResult<()> {
+        let mut leases = self.leases.lock().unwrap();
+        if leases.get(cluster).is_some_and(|held| held.holder == holder) {
+            let changes = self.rds.changes().len();
+            self.leased.lock().unwrap().push(format!("release {cluster} after {changes}"));
+            leases.remove(cluster);
+        }
         Ok(())
     }
 }
@@ -117,8 +135,9 @@ impl World {
             records: Some(Records { read_at: time(AFTER), why: Vec::new() }),
             inside: Ok(Inspection::default()),
             notes: Arc::default(),
-            lease: Arc::default(),
+            leases: Arc::default(),
             leased: Arc::default(),
+            note_stays_for: Arc::default(),
             now: AFTER,
         }
     }
@@ -187,7 +206,11 @@ impl World {
     }
 
     async fn due(&self) -> Vec<Kept> {
-        match self.step().run(Input::Find).await.unwrap() {
+        self.due_of(None).await
+    }
+
+    async fn due_of(&self, cluster: Option<&str>) -> Vec<Kept> {
+        match self.step().run(Input::Find { cluster: cluster.map(ToOwned::to_owned) }).await.unwrap() {
             Output::Found { due } => due,
             other => panic!("{other:?}"),
         }
@@ -205,6 +228,29 @@ impl World {
 
     async fn delete(&self, kept: &Kept) -> Result<Output, StepError> {
         self.step().run(Input::Delete(self.asked(kept))).await
+    }
+
+    /// The clusters whose leases are held, and by whom.
+    fn held(&self) -> Vec<(String, String)> {
+        let leases = self.leases.lock().unwrap();
+        leases.iter().map(|(cluster, lease)| (cluster.clone(), lease.holder.clone())).collect()
+    }
+
+    /// Gives the lease of a cluster to somebody else.
+    fn lease_to(&self, cluster: &str, holder: &str) {
+        let lease = Lease {
+            holder: holder.to_owned(),
+            execution_arn: String::new(),
+            taken_at: time(UNTIL),
+            expires_at: time("2026-11-30T16:40:00Z"),
+        };
+        self.leases.lock().unwrap().insert(cluster.to_owned(), lease);
+    }
+
+    /// Notes that the deletion of a cluster has begun, while it had these instances.
+    fn note_begun(&self, cluster: &str, instances: &[&str]) {
+        let begun = json!({ "cluster": cluster, "snapshot": "s", "begunAt": UNTIL, "instances": instances });
+        self.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), begun));
     }
 
     fn asked(&self, kept: &Kept) -> KeptRequest {
@@ -297,7 +343,7 @@ async fn records_that_were_read_too_long_ago_are_requested_again_before_anything
             assert!(matches!(&answer, Output::Deleted { done: false, status, .. } if status == again), "{answer:?}");
             // The lease is free again: find-records runs between this call and the next, and others may need the
             // cluster.
-            assert_eq!((world.rds.changes(), world.lease.lock().unwrap().clone()), (Vec::new(), None));
+            assert_eq!((world.rds.changes(), world.held()), (Vec::new(), Vec::new()));
             assert_eq!(world.notes.lock().unwrap().len(), 0);
         }
     }
@@ -399,7 +445,7 @@ async fn stays(world: &World, message: &str) {
     assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     assert_eq!(world.rds.changes(), [""; 0]);
     // A note would block the undo of a recovery whose cluster stays, and a lease would block every other recovery.
-    assert_eq!((world.notes.lock().unwrap().len(), world.lease.lock().unwrap().clone()), (0, None));
+    assert_eq!((world.notes.lock().unwrap().len(), world.held()), (0, Vec::new()));
 }
 
 #[tokio::test]
@@ -481,7 +527,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     assert!(world.rds.find("orders").is_none() && world.rds.find("orders-r").is_some());
     let notes = world.notes.lock().unwrap().clone();
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
-    assert_eq!(world.lease.lock().unwrap().clone(), None);
+    assert_eq!(world.held(), []);
     assert_eq!(notes[0].1["instances"].as_array().map(Vec::len), Some(2));
     // The state machine calls again if the answer is lost, also after the cluster is gone.
     assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()));
@@ -506,7 +552,7 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
 }
 
 #[tokio::test]
-async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_its_source() {
+async fn the_restored_cluster_of_a_recovery_that_failed_goes_and_its_source_is_free_once_that_is_noted() {
     // The last two are of a recovery that somebody stopped.
     for state in ["NothingChanged", "RolledBack", "Undone", "Running", "AwaitingApproval"] {
         let world = World::restored(state);
@@ -522,8 +568,10 @@ async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_
         assert_eq!(world.rds.changes(), deletion);
         assert_eq!(world.rds.all_snapshots().len(), 1);
         assert!(world.rds.find("orders").unwrap().deletion_protection, "the source was touched");
-        // Whoever resumes the recovery works on this cluster, and holds the lease of the source.
-        assert_eq!(*world.leased.lock().unwrap(), ["orders"]);
+        // Whoever resumes the recovery works on this cluster, and holds the lease of the source. From the note on nobody does, and
+        // deleting takes minutes, in which people may need to recover the source or undo its last recovery.
+        let leased = ["take orders-r", "take orders", "release orders after 0", "release orders-r after 3"];
+        assert_eq!(*world.leased.lock().unwrap(), leased);
     }
 }
 
@@ -535,11 +583,13 @@ async fn a_restored_cluster_that_had_the_traffic_stays_as_long_as_a_source_and_w
         record.moved = Some(PossiblyMoved::default());
         let (id, at) = ("operation-001-undo".to_owned(), time(at));
         record.undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
+        world.notes.lock().unwrap().push(("fenceRestored".to_owned(), json!({})));
         world.rds.edit("orders-r", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
         world
     };
     // Its tag is the restore's, and over.
     let early = undone("2026-11-23T10:42:00Z");
+    assert_eq!(early.due().await, [], "nobody is told every day of what is kept on purpose");
     assert!(early.why(&restored()).await.join("; ").contains("had the traffic until 2026-11-23T10:42:00Z"));
     assert!(early.delete(&restored()).await.is_err() && early.rds.changes().is_empty());
     let long_ago = "2026-11-23T10:00:00Z";
@@ -552,8 +602,101 @@ async fn a_restored_cluster_that_had_the_traffic_stays_as_long_as_a_source_and_w
     let world = undone(long_ago);
     assert_eq!(world.why(&restored()).await, [""; 0]);
     assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
-    // A recovery of the restored cluster itself holds this one.
-    assert_eq!(*world.leased.lock().unwrap(), ["orders-r"]);
+    // Nobody adopts it, so the source is not waited for.
+    assert_eq!(*world.leased.lock().unwrap(), ["take orders-r", "release orders-r after 3"]);
+}
+
+#[tokio::test]
+async fn a_recovery_of_the_restored_cluster_itself_keeps_it_and_leaves_its_source_free() {
+    let world = World::restored("NothingChanged");
+    world.lease_to("orders-r", "operation-005");
+    assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!((world.rds.changes().len(), world.notes.lock().unwrap().len()), (0, 0));
+    assert_eq!(world.held(), [("orders-r".to_owned(), "operation-005".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_recovery_or_an_undo_of_the_source_runs_while_the_deletion_of_an_older_cluster_goes_on() {
+    let world = World::restored("NothingChanged");
+    world.note_begun("orders-r", &["orders-r-1"]);
+    world.lease_to("orders", "operation-002-undo");
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    assert_eq!(world.held(), [("orders".to_owned(), "operation-002-undo".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_lease_of_the_source_that_a_call_left_behind_is_released_by_the_next() {
+    // It died between the note and the release.
+    let world = World::restored("NothingChanged");
+    world.note_begun("orders-r", &["orders-r-1"]);
+    world.lease_to("orders", "clean-up-operation-001");
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    assert_eq!(world.held(), []);
+}
+
+/// A recovery that adopts it may hold the source by then.
+#[tokio::test]
+async fn a_deletion_whose_note_was_taken_back_waits_for_the_source_again() {
+    let world = World::restored("NothingChanged");
+    world.note_begun("orders-r", &["orders-r-1"]);
+    world.rds.lose(0, Lose::Refused);
+    assert_ne!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!((world.notes.lock().unwrap().len(), world.held()), (0, Vec::new()));
+    world.lease_to("orders", "operation-002");
+    assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!(world.held(), [("orders".to_owned(), "operation-002".to_owned())]);
+    assert!(world.rds.find("orders-r").is_some());
+}
+
+#[tokio::test]
+async fn a_call_whose_note_another_call_takes_back_deletes_nothing_before_the_source_is_leased() {
+    let world = World::restored("NothingChanged");
+    world.note_begun("orders-r", &["orders-r-1"]);
+    *world.note_stays_for.lock().unwrap() = Some(1);
+    let answer = world.delete(&restored()).await.unwrap();
+    assert!(
+        matches!(&answer, Output::Deleted { done: false, status, .. } if status.contains("begun again")),
+        "{answer:?}"
+    );
+    assert_eq!((world.rds.changes().len(), world.held()), (0, Vec::new()));
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    assert!(world.leased.lock().unwrap().contains(&"take orders".to_owned()));
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_made_anew_under_the_old_name_is_not_the_one_whose_deletion_had_begun() {
+    for (created, is_anew) in [("2026-11-30T10:40:01Z", true), ("2026-11-23T10:30:00Z", false)] {
+        let world = World::restored("NothingChanged");
+        world.note_begun("orders-r", &["orders-r-1"]);
+        world.rds.edit("orders-r", |cluster| cluster.created = Some(time(created)));
+        let why = world.why(&restored()).await.join("; ");
+        assert_eq!(why.contains("orders-r was made anew at"), is_anew, "{why}");
+        assert_eq!(world.delete(&restored()).await.is_err(), is_anew);
+        assert_eq!(world.rds.changes().is_empty(), is_anew);
+    }
+}
+
+#[tokio::test]
+async fn a_restored_cluster_that_another_recovery_has_fenced_stays() {
+    let world = World::restored("RolledBack");
+    world.rds.edit("orders-r", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    assert_eq!(world.why(&restored()).await, ["orders-r is fenced, and not by operation-001"]);
+    assert!(world.delete(&restored()).await.is_err() && world.rds.changes().is_empty());
+    world.notes.lock().unwrap().push(("fenceRestored".to_owned(), json!({})));
+    assert_eq!(world.why(&restored()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn one_cluster_alone_is_due_where_it_is_named() {
+    let world = World::restored("NothingChanged");
+    world.rds.edit("orders", |cluster| {
+        tag(cluster, FENCED_BY_TAG, ID);
+        tag(cluster, KEEP_UNTIL_TAG, UNTIL);
+    });
+    let names = async |cluster| world.due_of(cluster).await.into_iter().map(|kept| kept.cluster).collect::<Vec<_>>();
+    assert_eq!(names(None).await.len(), 2);
+    assert_eq!(names(Some("orders-r")).await, ["orders-r"]);
+    assert_eq!(names(Some("payments")).await, [""; 0]);
 }
 
 /// It ends in the same state, with the undo that cancelled it in its record.
@@ -571,15 +714,10 @@ async fn the_restored_cluster_of_a_recovery_that_was_cancelled_goes_when_its_tim
 async fn nothing_is_deleted_under_the_lease_of_a_recovery_that_is_not_over() {
     let world = World::restored("AwaitingApproval");
     // Its time is over only because people moved it.
-    let lease = Lease {
-        holder: ID.to_owned(),
-        execution_arn: String::new(),
-        taken_at: time(UNTIL),
-        expires_at: time("2026-11-30T16:40:00Z"),
-    };
-    *world.lease.lock().unwrap() = Some(lease);
+    world.lease_to("orders", ID);
     assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
     assert_eq!(world.rds.changes(), [""; 0]);
+    assert_eq!(world.held(), [("orders".to_owned(), ID.to_owned())]);
 }
 
 #[tokio::test]
@@ -664,7 +802,7 @@ async fn a_deletion_that_stopped_half_way_goes_on() {
         Output::Deleted { done: false, status: "orders-2 is deleting".to_owned(), snapshot: Some(SNAPSHOT.to_owned()) };
     assert_eq!((waiting, world.rds.changes()), (expected, Vec::new()));
     // Held for the next call: nobody recovers or takes back meanwhile.
-    assert!(world.lease.lock().unwrap().is_some());
+    assert_eq!(world.held(), [("orders".to_owned(), "clean-up-operation-001".to_owned())]);
 }
 
 #[tokio::test]
@@ -702,20 +840,35 @@ async fn a_deletion_that_stopped_with_everything_there_leaves_no_note_behind() {
     }
 }
 
+/// A resume creates the instances that are missing, so people who stop the deletion have a restored cluster that can be gone on from.
+#[tokio::test]
+async fn a_restored_cluster_whose_deletion_people_stopped_half_way_can_be_adopted() {
+    type Edit = fn(&World);
+    let cases: [(&str, Edit, bool); 3] = [
+        ("its only instance is gone", |w| w.rds.edit_instances("orders-r", |i| i.name = "another".to_owned()), false),
+        ("the cluster goes", |w| w.rds.edit("orders-r", |c| c.status = "deleting".to_owned()), true),
+        // Not by people: the next call goes on.
+        ("RDS does not answer", |w| w.rds.fail_reads(1), true),
+    ];
+    for (case, edit, stays) in cases {
+        let world = World::restored("NothingChanged");
+        world.note_begun("orders-r", &["orders-r-1", "orders-r-2"]);
+        world.rds.edit("orders-r", |cluster| tag(cluster, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
+        edit(&world);
+        world.delete(&restored()).await.unwrap_err();
+        assert_eq!(world.notes.lock().unwrap().len(), usize::from(stays), "{case}");
+        assert_eq!(world.held(), [], "{case}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_deleted_under_a_recovery_that_works_on_it() {
     let world = World::source();
-    let undo = Lease {
-        // The undo moves traffic back to exactly this cluster.
-        holder: "operation-001-undo".to_owned(),
-        execution_arn: String::new(),
-        taken_at: time(UNTIL),
-        expires_at: time("2026-11-30T16:40:00Z"),
-    };
-    *world.lease.lock().unwrap() = Some(undo.clone());
+    // The undo moves traffic back to exactly this cluster.
+    world.lease_to("orders", "operation-001-undo");
     assert_eq!(world.delete(&source()).await.unwrap_err().name, ErrorName::LeaseHeld);
     assert_eq!(world.rds.changes(), [""; 0]);
-    assert_eq!(world.lease.lock().unwrap().clone(), Some(undo));
+    assert_eq!(world.held(), [("orders".to_owned(), "operation-001-undo".to_owned())]);
 }
 
 #[tokio::test]
@@ -728,7 +881,7 @@ async fn of_two_executions_at_once_one_works() {
     for _ in 0..2 {
         assert!(matches!(world.delete(&by("one")).await.unwrap(), Output::Deleted { done: false, .. }));
     }
-    assert_eq!(world.lease.lock().unwrap().clone().unwrap().holder, "clean-up-one");
+    assert_eq!(world.held(), [("orders".to_owned(), "clean-up-one".to_owned())]);
     assert_eq!(world.delete(&by("two")).await.unwrap_err().name, ErrorName::LeaseHeld);
     assert_eq!(world.rds.changes(), [""; 0]);
 }
@@ -783,5 +936,11 @@ fn what_find_answers_is_what_check_and_delete_read() {
             assert_eq!(serde_json::from_value::<Input>(payload.clone()).unwrap(), expected);
         }
     }
-    assert_eq!(serde_json::from_value::<Input>(json!({ "what": "find", "executionArn": "arn" })).unwrap(), Input::Find);
+    for (cluster, expected) in [(json!("orders"), Some("orders".to_owned())), (Value::Null, None)] {
+        let payload = json!({ "what": "find", "executionArn": "arn", "cluster": cluster });
+        assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), Input::Find { cluster: expected });
+    }
+    // As an execution of an earlier definition passes it.
+    let earlier = json!({ "what": "find", "executionArn": "arn" });
+    assert_eq!(serde_json::from_value::<Input>(earlier).unwrap(), Input::Find { cluster: None });
 }

@@ -8,13 +8,18 @@ use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign}
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
-use rewind_core::{Clock, Ending, Plan, RecoveryRecord, StepError, Strategy, format_time};
+use rewind_core::{CleanUpRecord, Clock, Ending, Plan, RecoveryRecord, StepError, Strategy, format_time};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
 
 /// The record of the fence of a source, written before its first change.
 pub(crate) const FENCE_NOTE: &str = "fence";
+
+/// The record of the fence of a restored cluster.
+const RESTORED_FENCE_NOTE: &str = "fenceRestored";
 
 /// The states of a recovery that has not come to its end.
 const NOT_ENDED: [&str; 2] = ["Running", "AwaitingApproval"];
@@ -69,11 +74,14 @@ where
         if let Some(opening) = record.as_ref().and_then(|record| record.opening.as_ref()) {
             why.push(format!(
                 "{} is open to {} until {}: rewind open {} --close closes it",
-                kept.cluster, opening.by, opening.until, kept.recovery_id
+                kept.cluster,
+                opening.by,
+                format_time(opening.until),
+                kept.recovery_id
             ));
             return Ok(Marks::Changed(why));
         }
-        let has_had_traffic = record.as_ref().is_some_and(has_had_traffic);
+        let has_had_traffic = record.as_ref().is_some_and(RecoveryRecord::has_had_traffic);
         let plan = match record {
             Some(record) if is_stopped(kept, &record) && self.has_fenced(&kept.recovery_id).await? => Err(format!(
                 "the recovery {} stopped after it had begun to fence {}, and nobody knows how far it came",
@@ -90,12 +98,14 @@ where
             }
         };
         why.extend(self.settings(kept, &cluster, &plan, has_had_traffic));
+        why.extend(self.fenced_by_another(kept, &cluster).await?);
+        // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
+        let note = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?;
+        why.extend(note.as_ref().and_then(|note| made_anew(&cluster, note)));
         if !why.is_empty() {
             return Ok(Marks::Changed(why));
         }
-        // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
-        let begun = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
-        Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
+        Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun: note.is_some() })))
     }
 
     /// True if the recovery has begun to fence its source, after which it moves traffic.
@@ -103,14 +113,28 @@ where
         self.notes.was_fenced(id, FENCE_NOTE).await
     }
 
+    /// A sentence about a restored cluster that has the groups of a fence which its own recovery never raised: another recovery works on it,
+    /// as on a source, and puts its mark on it only at its end.
+    async fn fenced_by_another(&self, kept: &Kept, cluster: &Cluster) -> Result<Option<String>, StepError> {
+        let is_fenced = !self.fence_groups.is_empty() && cluster.has_groups(&self.fence_groups);
+        if kept.kind != Kind::Restored || !is_fenced {
+            return Ok(None);
+        }
+        let by_its_own = self.notes.was_fenced(&kept.recovery_id, RESTORED_FENCE_NOTE).await?;
+        Ok((!by_its_own).then(|| format!("{} is fenced, and not by {}", cluster.name, kept.recovery_id)))
+    }
+
     /// Collects the settings that only people change, and that differ from those that the recovery left.
     fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan, has_had_traffic: bool) -> Vec<String> {
         let name = &cluster.name;
         let mut why = Vec::new();
-        // Never switched off here, unlike the safety clone's, which the recovery set itself: any other is people's decision. A
-        // restored cluster gets that of the source only when its recovery has ended well.
+        // Never switched off here, unlike the safety clone's: any other is people's decision. A restored cluster has that of its
+        // source where its recovery ended well and was undone then, and nobody knows if people rely on it since.
         if kept.kind != Kind::SafetyClone && cluster.deletion_protection {
-            why.push(format!("{name} has deletion protection, which only a person takes off"));
+            why.push(format!(
+                "{name} has deletion protection, which only a person takes off: aws rds modify-db-cluster --db-cluster-identifier {name} \
+                 --no-deletion-protection --apply-immediately"
+            ));
         }
         // Those of the source at the time of the restore, which nobody recorded, or those of the fence.
         let of_source = Vec::new();
@@ -319,11 +343,14 @@ fn is_stopped(kept: &Kept, record: &RecoveryRecord) -> bool {
     kept.kind == Kind::Restored && NOT_ENDED.contains(&record.state.as_str())
 }
 
-/// True for a recovery that moved its records, or may have, and was undone: what clients wrote to its restored cluster is nowhere else.
-pub(crate) fn has_had_traffic(record: &RecoveryRecord) -> bool {
-    let is_moved =
-        record.moved.is_some() || record.outcome.as_ref().is_some_and(|outcome| outcome.recovered().is_some());
-    record.state == Ending::Undone.name() && is_moved
+/// A sentence about a cluster that was made after the deletion of its namesake had begun: a restore of the final snapshot under the old name
+/// has the tags as well.
+fn made_anew(cluster: &Cluster, note: &Value) -> Option<String> {
+    // A note that cannot be read holds no time: then the tags decide, as for one without a time of creation.
+    let begun_at = CleanUpRecord::deserialize(note).ok()?.begun_at;
+    let created = cluster.created.filter(|created| *created > begun_at)?;
+    let name = &cluster.name;
+    Some(format!("{name} was made anew at {created}, after the deletion of the one before it had begun at {begun_at}"))
 }
 
 /// Reads the plan of a recovery that ended as its kind of kept cluster needs, was not undone, and kept this cluster.
@@ -343,7 +370,7 @@ fn planned(kept: &Kept, record: RecoveryRecord, now: Timestamp) -> Result<Plan, 
         return Err(format!("the recovery {id} was undone"));
     }
     let undone_at = match &record.undo {
-        _ if !has_had_traffic(&record) => None,
+        _ if !record.has_had_traffic() => None,
         Some(undo) => Some(undo.at),
         None => return Err(format!("the undo of the recovery {id} is not in its record")),
     };

@@ -40,6 +40,8 @@ pub struct Finish<C, K> {
     pub clusters: C,
     /// The time.
     pub clock: K,
+    /// True if the deployment's fence has security groups. Without them the clean-up does not see who opened a fenced cluster again.
+    pub fences_network: bool,
 }
 
 /// The payload of the step.

@@ -4,7 +4,9 @@
 
 use super::{AGAIN, Finish};
 use jiff::Timestamp;
-use rewind_aws::rds::{ClusterChange, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, is_foreign};
+use rewind_aws::rds::{
+    Cluster, ClusterChange, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, is_foreign,
+};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_core::{Clock, ErrorName, Plan, Restored, StepError, Strategy, format_time_in};
 use rewind_lambda::Undone;
@@ -71,18 +73,27 @@ where
         let found = found.filter(|cluster| is_ours && cluster.tag(RECOVERY_TAG) == Some(id));
         let Some(restored) = found.filter(|cluster| cluster.status != "deleting") else { return Ok(None) };
         let kept = |until: &str| {
+            let after = self.after_its_time(&restored);
             format!(
-                "the restored cluster {name} is kept, fenced, until {}: what clients wrote to it is there; after that it is deleted \
-                 into a snapshot, if nobody uses or protects it",
+                "the restored cluster {name} is kept, fenced, until {}: what clients wrote to it is there; {after}",
                 format_time_in(until)
             )
         };
         let until = plan.keep_undone_from(self.clock.now())?;
-        // A time that the restore set counts from that, and may be over: clients wrote to the cluster since.
-        if let Some(tag) = restored.tag(KEEP_UNTIL_TAG)
-            && tag.parse().is_ok_and(|tagged: Timestamp| tagged >= until)
-        {
-            return Ok(Some((kept(tag), false)));
+        match restored.tag(KEEP_UNTIL_TAG).map(|tag| (tag, tag.parse::<Timestamp>())) {
+            Some((tag, Ok(tagged))) if tagged >= until => return Ok(Some((kept(tag), false))),
+            // As after a failure: what is no time, people wrote, and nothing deletes the cluster by itself.
+            Some((tag, Err(_))) => {
+                return Ok(Some((
+                    format!(
+                        "the restored cluster {name} is kept, fenced, until somebody deletes it, because its tag {KEEP_UNTIL_TAG} is \
+                         \"{tag}\": what clients wrote to it is there"
+                    ),
+                    false,
+                )));
+            }
+            // A time that the restore set counts from that, and may be over: clients wrote to the cluster since.
+            Some((_, Ok(_))) | None => {}
         }
         let until = until.to_string();
         Ok(Some(match self.clusters.tag(&restored.arn, &[(KEEP_UNTIL_TAG.to_owned(), until.clone())]).await? {
@@ -95,5 +106,25 @@ where
                 false,
             ),
         }))
+    }
+
+    /// Tells what becomes of a restored cluster that had the traffic, once its time is over.
+    fn after_its_time(&self, restored: &Cluster) -> String {
+        let name = &restored.name;
+        if !self.fences_network {
+            return format!(
+                "after that it stays until somebody deletes it, because without a fence of the network nobody sees who opened it again: rewind \
+                 clusters shows how {name} is removed"
+            );
+        }
+        // The recovery set it, as the source has it, and people may rely on it by now: nothing takes it off by itself.
+        if restored.deletion_protection {
+            return format!(
+                "after that it stays while it has deletion protection, as its source had when it got the traffic; next step: when nobody \
+                 needs it, aws rds modify-db-cluster --db-cluster-identifier {name} --no-deletion-protection --apply-immediately, and it is \
+                 deleted into a snapshot"
+            );
+        }
+        "after that it is deleted into a snapshot, if nobody uses or protects it".to_owned()
     }
 }

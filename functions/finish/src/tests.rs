@@ -66,7 +66,7 @@ async fn the_output_names_the_checks_and_holds_no_value_of_them() {
         source_note: None,
     };
     let report = Report { checks: vec![check], ..input().report };
-    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let output = step.run(Input::Finish(Box::new(FinishInput { report, ..input() }))).await.unwrap();
     let output = serde_json::to_string(&output).unwrap();
     assert!(!output.contains("canary") && output.contains("rows are back"), "{output}");
@@ -75,7 +75,7 @@ async fn the_output_names_the_checks_and_holds_no_value_of_them() {
 #[tokio::test]
 async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let run = || step.run(Input::Finish(Box::new(input())));
     let Output::Finished(first) = run().await.unwrap() else { panic!("it did not recover") };
     let first = first.recovered().unwrap().clone();
@@ -106,7 +106,7 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
     let (clusters, mut instances) = rds().everything();
     instances.retain(|(_, instance)| instance.name != "orders-1");
     let rds = FakeRds::with(clusters, instances);
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let kept = rds.find("orders").unwrap().arn;
     assert!(step.finish(input()).await.unwrap().source.keep.is_some());
     let instance = format!("tag {}-2", kept.replace(":cluster:", ":db:"));
@@ -119,7 +119,7 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
 #[tokio::test]
 async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_operator() {
     let rds = rds();
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
     // Two marks do not fit beside 49 of the 50 tags that RDS takes.
     rds.edit("orders", |source| source.tags = tagged(49));
@@ -137,7 +137,7 @@ async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_op
 #[tokio::test]
 async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
     let rds = rds_with_restored();
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
     step.finish(input()).await.unwrap();
     let restored = rds.find("orders-r").unwrap();
     // A managed secret is rotated on with the source: the login is that of the moment.
@@ -161,7 +161,7 @@ async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
 #[tokio::test]
 async fn in_place_a_secret_that_was_named_in_the_request_is_found_again_too() {
     let rds = FakeRds::with(vec![mysql_source()], Vec::new());
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
     let rewound = Restored { cluster: "orders".to_owned(), cluster_arn: mysql_source().arn, ..restored() };
     let rewind = |secret_arn: &str| FinishInput {
         plan: Plan { secret_arn: secret_arn.to_owned(), ..in_place_plan() },
@@ -177,7 +177,7 @@ async fn in_place_a_secret_that_was_named_in_the_request_is_found_again_too() {
 
 #[tokio::test]
 async fn what_only_verification_sees_is_among_the_differences_once() {
-    let step = Finish { clusters: rds(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds(), clock: ManualClock::at(STARTED), fences_network: true };
     let mut input = input();
     input.report.differences = vec![Difference::new("secret", "a", "b", "c")];
     let found: Vec<String> = step.finish(input).await.unwrap().differences.into_iter().map(|d| d.what).collect();
@@ -187,7 +187,7 @@ async fn what_only_verification_sees_is_among_the_differences_once() {
 #[tokio::test]
 async fn a_source_that_keeps_its_traffic_is_not_tagged() {
     let rds = rds();
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
     let output = step.finish(FinishInput { fence: None, ..input() }).await.unwrap();
     assert_eq!(rds.changes(), [format!("tag {}", restored().cluster_arn)]);
     assert_eq!((output.not_carried_over, output.source.keep_until), (None, None));
@@ -195,7 +195,7 @@ async fn a_source_that_keeps_its_traffic_is_not_tagged() {
 
 #[tokio::test]
 async fn a_state_s_time_is_from_the_end_of_the_one_before_it() {
-    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:35:03Z") };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:35:03Z"), fences_network: true };
     let timings = step.finish(input()).await.unwrap().timings;
     assert_eq!(
         serde_json::to_value(timings).unwrap(),
@@ -224,7 +224,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
     let kept =
         Cluster { name: "orders-e".to_owned(), arn: safety_clone().cluster_arn, ..Cluster::bare(Engine::AuroraMysql) };
     let rds = FakeRds::with(vec![mysql_source(), kept], Vec::new());
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let landed = time("2026-11-23T10:29:59.75Z");
     let source = mysql_source();
     let rewound = Restored {
@@ -323,7 +323,8 @@ async fn nobody_is_given_less_time_than_people_have_asked_for() {
         ("for ever before the adoption", None, adopted(None), None),
     ] {
         let rds = kept_until(tag);
-        let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00Z") };
+        let step =
+            Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00Z"), fences_network: true };
         let kept = step.keep(KeepInput { plan, ..failed() }).await.unwrap();
         assert_eq!(rds.find("orders-r").unwrap().tag(KEEP_UNTIL_TAG), expected, "{case}");
         assert_eq!(
@@ -340,14 +341,14 @@ async fn a_live_cluster_has_no_time_after_which_it_may_be_deleted_and_the_protec
     // With traffic, and as one to look at.
     for fence in [input().fence, None] {
         let rds = kept_until(Some(WHILE_IT_RUNS));
-        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
         step.finish(FinishInput { fence, ..input() }).await.unwrap();
         let live = rds.find("orders-r").unwrap();
         assert_eq!((live.tag(KEEP_UNTIL_TAG), live.deletion_protection), (None, true));
     }
     let rds = kept_until(Some(WHILE_IT_RUNS));
     rds.edit("orders", |source| source.deletion_protection = false);
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
     step.finish(input()).await.unwrap();
     assert!(!rds.find("orders-r").unwrap().deletion_protection);
 }
@@ -356,7 +357,7 @@ async fn a_live_cluster_has_no_time_after_which_it_may_be_deleted_and_the_protec
 async fn undo_takes_off_the_source_what_the_recovery_set_on_it_and_nothing_else() {
     let rds = rds_with_restored();
     let before = rds.everything();
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
     step.finish(input()).await.unwrap();
     assert_ne!(rds.find("orders").unwrap(), before.0[0]);
     let undo = || async {
@@ -389,10 +390,50 @@ async fn undo_takes_off_the_source_what_the_recovery_set_on_it_and_nothing_else(
     assert_eq!(undo().await, Undone { changed: false, ..first });
 }
 
+/// Each sentence is of what the clean-up does then.
+#[tokio::test]
+async fn what_had_the_traffic_is_told_with_what_becomes_of_it() {
+    let until = "2026-11-30T10:35:00Z";
+    let cases: [(bool, bool, Option<&str>, &str, &str); 5] = [
+        (true, false, None, until, "deleted into a snapshot, if nobody uses or protects it"),
+        (
+            true,
+            true,
+            None,
+            until,
+            "stays while it has deletion protection, as its source had when it got the traffic; next step",
+        ),
+        (false, false, None, until, "stays until somebody deletes it, because without a fence of the network"),
+        (true, false, Some("2026-12-24T00:00:00Z"), "2026-12-24T00:00:00Z", "deleted into a snapshot"),
+        // People wrote it, and it stays.
+        (
+            true,
+            false,
+            Some("for ever"),
+            "for ever",
+            "until somebody deletes it, because its tag aurora-rewind:keep-until is",
+        ),
+    ];
+    for (fences_network, protected, tag, expected, message) in cases {
+        let rds = rds_with_restored();
+        rds.edit("orders-r", |cluster| {
+            cluster.deletion_protection = protected;
+            cluster.tags.extend(tag.map(|tag| (KEEP_UNTIL_TAG.to_owned(), tag.to_owned())));
+        });
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:35:00Z"), fences_network };
+        let payload = serde_json::json!({ "recovery": recovery(), "plan": plan(), "direction": "undo" });
+        let undone = step.undo(serde_json::from_value(payload).unwrap()).await.unwrap();
+        let restored = rds.find("orders-r").unwrap();
+        assert_eq!((restored.tag(KEEP_UNTIL_TAG), restored.deletion_protection), (Some(expected), protected));
+        let what = undone.what.join("; ");
+        assert!(what.contains("orders-r is kept, fenced, until") && what.contains(message), "{what}\nlacks {message}");
+    }
+}
+
 #[tokio::test]
 async fn after_a_failure_the_restored_cluster_is_tagged_and_the_sentence_names_the_way_on() {
     let rds = kept_until(Some(WHILE_IT_RUNS));
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00.4Z") };
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00.4Z"), fences_network: true };
     let kept = step.keep(failed()).await.unwrap();
     // A day from now, in whole seconds.
     let until = time("2026-11-24T11:00:00Z");
@@ -417,7 +458,7 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
     for edit in edits {
         let rds = rds_with_restored();
         rds.edit("orders-r", edit);
-        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
         let kept = step.keep(failed()).await.unwrap();
         assert_eq!((kept.cluster, kept.keep_until), (None, None));
         // Resuming would fail: nothing may promise it.
@@ -443,7 +484,7 @@ async fn what_could_not_be_adopted_is_resumed_from_where_it_was() {
         });
         let input = KeepInput { plan: Plan { adopted: adopted(owners), ..plan() }, ..failed() };
         async move {
-            let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+            let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
             let kept = step.keep(input).await.unwrap();
             assert!(rds.changes().is_empty(), "the tags are those of the earlier recovery");
             kept.what
@@ -469,7 +510,7 @@ async fn a_restore_that_is_under_way_is_kept_and_one_that_came_to_nothing_is_not
     ] {
         let rds = kept_until(Some(WHILE_IT_RUNS));
         rds.edit("orders-r", |cluster| status.clone_into(&mut cluster.status));
-        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED), fences_network: true };
         let kept = step.keep(failed()).await.unwrap();
         assert_eq!((kept.cluster.is_some(), kept.what.contains("resume")), (is_kept, is_kept), "{}", kept.what);
         assert_eq!(kept.what.contains("RDS still restores"), status == "creating", "{}", kept.what);
@@ -479,7 +520,8 @@ async fn a_restore_that_is_under_way_is_kept_and_one_that_came_to_nothing_is_not
 
 #[tokio::test]
 async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
-    let step = Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED) };
+    let step =
+        Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED), fences_network: true };
     let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();
     assert!(kept.what.contains("it is fenced") && kept.what.contains("lift its fence"), "{}", kept.what);
     assert!(kept.keep_until.is_some());
@@ -487,7 +529,7 @@ async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
 
 #[tokio::test]
 async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
-    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let unseen = FinishInput { unconfirmed: Some("db: refused".to_owned()), ..input() };
     let outcome = step.finish(unseen).await.unwrap();
     let notes = outcome.notes;
@@ -503,7 +545,7 @@ async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
 
 #[tokio::test]
 async fn a_fence_that_nothing_watched_is_a_note() {
-    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let unwatched = FinishInput { unwatched: Some("denied [States.TaskFailed in WatchFence]".to_owned()), ..input() };
     let notes = step.finish(unwatched).await.unwrap().notes;
     let note = "the watch could not be started: denied [States.TaskFailed in WatchFence]";
@@ -513,7 +555,7 @@ async fn a_fence_that_nothing_watched_is_a_note() {
 
 #[tokio::test]
 async fn a_source_whose_fence_could_not_be_seen_is_a_note() {
-    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
     let unseen = FinishInput { source_unseen: Some("it did not answer".to_owned()), ..input() };
     let notes = step.finish(unseen).await.unwrap().notes;
     let note = "whether orders is still fenced could not be seen after the cutover: it did not answer; next step";

@@ -9,7 +9,7 @@ use rewind_core::names::{
     FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG, is_of_event,
 };
 use rewind_core::{
-    Adopted, ClusterFacts, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, StepError, Strategy,
+    Adopted, CleanUpRecord, ClusterFacts, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, StepError, Strategy,
     StrategyChoice, Target, Window,
 };
 use serde::Deserialize;
@@ -45,6 +45,10 @@ pub struct Resumed {
     /// not from the payload.
     #[serde(skip)]
     pub has_own_checks: bool,
+    /// The deletions that this recovery, and those whose restored cluster it adopted, have noted. Read from their records under the lease
+    /// of the source, and not from the payload, which is older.
+    #[serde(skip)]
+    pub deletions: Vec<CleanUpRecord>,
 }
 
 /// A fence by its record.
@@ -77,6 +81,13 @@ pub struct ResumedPlan {
     pub dns: Vec<PlannedRecord>,
     /// The recovery that it resumed itself.
     pub adopted: Option<Adopted>,
+}
+
+impl ResumedPlan {
+    /// The ids besides its own that the recovery tag of its restored cluster may hold.
+    pub(crate) fn earlier_owners(&self) -> impl Iterator<Item = String> {
+        self.adopted.iter().flat_map(|adopted| adopted.owners.iter().cloned())
+    }
 }
 
 impl From<&Plan> for ResumedPlan {
@@ -151,7 +162,18 @@ impl Resumed {
                 "{id} is {state}: {restored} has had the traffic, and is no state of then any more"
             ));
         }
+        self.refuse_deletion(restored)?;
         self.refuse_fence(state, cluster, restored)
+    }
+
+    /// Refuses a restored cluster whose deletion has begun: the clean-up leaves the lease of the source free meanwhile.
+    fn refuse_deletion(&self, restored: &str) -> Result<(), StepError> {
+        let Some(begun) = self.deletions.iter().find(|deletion| deletion.cluster == restored) else { return Ok(()) };
+        Err(invalid(format!(
+            "`resume`: the time until which {restored} was kept is over, and since {} it is being deleted, into the snapshot {}",
+            begun.begun_at, begun.snapshot
+        ))
+        .advice(START_ANEW))
     }
 
     /// Refuses a recovery whose source may be fenced, or whose restored cluster clients may have written to or may write to unseen.
@@ -357,8 +379,7 @@ async fn use_by_record<Z: Zones>(
 
 /// The ids that the cluster's recovery tag may hold.
 fn owners(resumed: &Resumed, plan: &ResumedPlan) -> Vec<String> {
-    let earlier = plan.adopted.iter().flat_map(|adopted| adopted.owners.iter().cloned());
-    std::iter::once(resumed.id.clone()).chain(earlier).take(OWNERS_MAX).collect()
+    std::iter::once(resumed.id.clone()).chain(plan.earlier_owners()).take(OWNERS_MAX).collect()
 }
 
 /// Refuses a cluster that is not what the earlier recovery restored, or not of this source.

@@ -10,8 +10,9 @@ use rewind_aws::chat::{ActKind, ReadActs};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    Agreeing, Approval, CallerProof, Clock, ErrorName, Identity, JsonDigest, Plan, RecoveryRecord, STARTED_BY,
-    SignPlans, StepError, VerifyCallers, VerifyPlans, json_digest, plan_digest, request_digest, request_of, start_act,
+    Agreeing, Approval, CallerProof, CleanUpRecord, Clock, ErrorName, Identity, JsonDigest, Plan, RecoveryRecord,
+    STARTED_BY, SignPlans, StepError, VerifyCallers, VerifyPlans, json_digest, plan_digest, request_digest, request_of,
+    start_act,
 };
 use rewind_lambda::Step;
 use serde_json::{Map, Value, json};
@@ -65,7 +66,8 @@ where
             }
         };
         let has_own_checks = request_of(&started.input).get("checks").is_some();
-        let resumed = input.resumed.map(|resumed| Resumed { has_own_checks, ..resumed });
+        let deletions = started.deletions;
+        let resumed = input.resumed.map(|resumed| Resumed { has_own_checks, deletions, ..resumed });
         let mut plan = Box::pin(self.step.run(Input { resumed, ..input })).await?;
         self.two_people(&mut plan, by)?;
         plan.signature = Some(self.key.sign_plan(&digest(&plan)?).await?);
@@ -84,6 +86,8 @@ struct Started {
     input: Value,
     /// The record of the recovery that it resumes.
     resumed: Option<Option<RecoveryRecord>>,
+    /// The deletions that recoveries have noted whose restored cluster it may adopt.
+    deletions: Vec<CleanUpRecord>,
 }
 
 /// Whoever started a recovery.
@@ -218,17 +222,33 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: SignPlans + VerifyPlans, A
             return Err(refused(&recovery.id, "it is not the execution that runs under that name since then"));
         }
         let asked = request_of(&execution.input);
-        let (expected, resumed) = match &input.resumed {
-            None => (asked, None),
+        let (expected, resumed, deletions) = match &input.resumed {
+            None => (asked, None, Vec::new()),
             Some(resumed) => {
                 let (merged, record) = self.merged(&asked, resumed, &recovery.id).await?;
-                (merged, Some(record))
+                let deletions = self.deletions(resumed, record.as_ref()).await?;
+                (merged, Some(record), deletions)
             }
         };
         if is_same(&expected, &input.request) {
-            return Ok(Started { input: execution.input, resumed });
+            return Ok(Started { input: execution.input, resumed, deletions });
         }
         Err(refused(&recovery.id, "it was started with another request"))
+    }
+
+    /// Reads which deletions the earlier recovery noted, and those whose restored cluster it adopted: the clean-up notes one in the record
+    /// of the recovery that the cluster's tag names.
+    // Under the lease, which the clean-up holds until it has noted a deletion: what is not noted here does not begin any more.
+    async fn deletions(
+        &self,
+        resumed: &Resumed,
+        record: Option<&RecoveryRecord>,
+    ) -> Result<Vec<CleanUpRecord>, StepError> {
+        let mut found: Vec<CleanUpRecord> = record.and_then(|record| record.clean_up.clone()).into_iter().collect();
+        for id in resumed.plan.iter().flat_map(ResumedPlan::earlier_owners) {
+            found.extend(self.recoveries.recovery(&id).await?.and_then(|record| record.clean_up));
+        }
+        Ok(found)
     }
 
     /// The request of a recovery that resumes another one, as the state machine merges it, from the record of that one.

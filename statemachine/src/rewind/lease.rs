@@ -108,7 +108,10 @@ fn read_lease() -> State {
         "( $lease := $states.result.Item; $exists($lease.stoppedAt.S) ? 'recovery ' & $lease.recoveryId.S & ' was stopped at ' & \
          $lease.stoppedAt.S & ' with ' & $leaseKey & ', and the cluster may be fenced; nothing was changed; next step: rewind undo ' \
          & $lease.recoveryId.S & ' finds out what was done, undoes it and releases the lease; then start this one again under another \
-         name' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
+         name' : $substring($lease.recoveryId.S, 0, 9) = 'clean-up-' ? 'the clean-up holds ' & $leaseKey & ' since ' & $lease.takenAt.S & \
+         ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the latest: it deletes a cluster that a recovery kept, whose \
+         time is over; nothing was changed; next step: start this one again under another name in a minute; if it is held then as well, \
+         that very cluster is being deleted, as rewind clusters shows' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
          execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \
@@ -143,9 +146,8 @@ fn read_lease() -> State {
 /// The state that tells a lease which is kept for a person from one whose recovery is at work.
 fn read_holder() -> State {
     let cause = "'recovery ' & $holder.id & $holder.stopped & $holder.lease & ', and needs a person: the cluster may be fenced; nothing was \
-                 changed; next step: ' & ($plan.strategy = 'backtrack' ? 'rewind status ' & $holder.id & ' shows how it stands; put it in \
-                 order by docs/runbook.md#needsoperator, which releases the lease' : 'rewind status ' & $holder.id & ' shows how it \
-                 stands, and the command that settles it and releases the lease') & '; then start this one again under another name'";
+                 changed; next step: rewind status ' & $holder.id & ' shows how it stands, and what settles it and releases the lease; \
+                 then start this one again under another name'";
     State::table("ReadHolder", "getItem")
         .progress("reads whether whoever holds the lease needs a person")
         .comment(
@@ -157,8 +159,7 @@ fn read_holder() -> State {
         .keep_as(
             "failure",
             &format!(
-                "$states.result.Item.state.S = 'NeedsOperator' ? ($plan := $exists($states.result.Item.plan.S) ? \
-                 $parse($states.result.Item.plan.S) : {{}}; {{'Error': '{}', 'state': 'AcquireLease', 'Cause': {cause}}}) : $failure",
+                "$states.result.Item.state.S = 'NeedsOperator' ? {{'Error': '{}', 'state': 'AcquireLease', 'Cause': {cause}}} : $failure",
                 ErrorName::LeaseHeld.as_str()
             ),
         )

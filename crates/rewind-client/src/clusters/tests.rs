@@ -1,15 +1,17 @@
 //! The inventory and removals over AWS in memory: every reason that keeps a cluster, and the way in which each other one is removed.
 
-use super::removable;
 use crate::ClientError;
 use crate::fake::{FakeAws, NOW};
 use crate::tests::{ON_SOURCE, Zone};
 use rewind_aws::executions::Status;
-use rewind_aws::fixtures::{in_place_plan, plan, rds_with_restored, recovery_record, time};
+use rewind_aws::fixtures::{in_place_plan, plan, rds_with_restored, recovered, recovery_record, time};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{CleanUpRecord, FencesSeen, Inventory, LeaseSeen, Plan, RecoveryCluster, RecoveryRecord, RemovedBy};
+use rewind_core::{
+    CleanUpRecord, FenceLayer, FencesSeen, Inventory, LeaseSeen, Outcome, Plan, PossiblyMoved, RecoveryCluster,
+    RecoveryRecord, RemovedBy, UndoRecord,
+};
 use serde_json::Value;
 
 const ID: &str = "operation-001";
@@ -81,7 +83,22 @@ impl World {
 
     async fn remove(&self, name: &str, confirm: Option<&str>) -> Result<super::RemovedCluster, ClientError> {
         let inventory = self.inventory().await;
-        self.aws.client().remove_cluster(&self.rds, &inventory, name, confirm, ("ann", time(NOW))).await
+        self.remove_as(&inventory, name, confirm).await
+    }
+
+    /// Removes a cluster after people were shown this.
+    async fn remove_shown(&self, shown: &Inventory, name: &str) -> Result<super::RemovedCluster, ClientError> {
+        self.remove_as(shown, name, Some(name)).await
+    }
+
+    async fn remove_as(
+        &self,
+        shown: &Inventory,
+        name: &str,
+        confirm: Option<&str>,
+    ) -> Result<super::RemovedCluster, ClientError> {
+        let world = (&self.rds, &self.zone);
+        self.aws.client().remove_cluster(world, shown, name, confirm, ("ann", time(NOW))).await
     }
 }
 
@@ -165,8 +182,10 @@ async fn what_a_recovery_left_that_needs_a_person_is_removed_by_hand_only() {
         restored.removal.commands,
         [
             "aws rds modify-db-cluster --db-cluster-identifier orders-r --no-deletion-protection --apply-immediately",
+            "aws rds wait db-cluster-available --db-cluster-identifier orders-r",
             "aws rds delete-db-cluster --db-cluster-identifier orders-r --final-db-snapshot-identifier \
              orders-r-final-operation-001 --no-delete-automated-backups",
+            "aws rds wait db-cluster-deleted --db-cluster-identifier orders-r",
             "aws rds delete-db-cluster-parameter-group --db-cluster-parameter-group-name orders-r-jobs-held",
         ]
     );
@@ -291,18 +310,84 @@ async fn without_the_state_machine_nothing_is_tagged() {
     let inventory = world.inventory().await;
     let mut client = world.aws.client();
     client.deployment.clean_up_state_machine = None;
-    let refused = client.remove_cluster(&world.rds, &inventory, "orders-r", Some("orders-r"), ("ann", time(NOW))).await;
+    let reads = (&world.rds, &world.zone);
+    let refused = client.remove_cluster(reads, &inventory, "orders-r", Some("orders-r"), ("ann", time(NOW))).await;
     assert!(refused.unwrap_err().to_string().contains("CLEAN_UP_STATE_MACHINE_ARN"));
     assert_eq!(world.rds.changes(), [""; 0]);
 }
 
 #[tokio::test]
-async fn the_other_clusters_whose_time_is_over_are_named_before_a_run_deletes_them_too() {
+async fn a_removal_is_of_one_cluster_alone() {
     let world = World::failed();
     world.tag("orders-r", KEEP_UNTIL_TAG, "2026-11-23T09:00:00Z");
-    let inventory = world.inventory().await;
-    assert_eq!(inventory.due_beside("payments-r", time(NOW)), ["orders-r"]);
-    assert_eq!(inventory.due_beside("orders-r", time(NOW)), [""; 0]);
-    let due = removable(&inventory, "orders-r").unwrap();
+    let due = world.cluster("orders-r").await;
     assert!(due.kept.contains("which is over: the clean-up looks every hour"), "{}", due.kept);
+    world.remove("orders-r", Some("orders-r")).await.unwrap();
+    // The state machine finds no other one.
+    assert_eq!(world.aws.state().started[0].1["cluster"], "orders-r");
+}
+
+/// The question may have waited for an hour.
+#[tokio::test]
+async fn what_changed_since_it_was_shown_is_not_removed() {
+    type Edit = fn(&World);
+    let cases: [(&str, Edit); 4] = [
+        ("is not what it was when it was shown", |w| w.tag("orders-r", RECOVERY_TAG, "r-2")),
+        ("is not what it was when it was shown", |w| w.tag("orders-r", KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z")),
+        ("is not what it was when it was shown", |w| w.rds.edit("orders-r", |cluster| cluster.name.push_str("-gone"))),
+        ("r-2 holds orders", |w| {
+            let lease = LeaseSeen { holder: "r-2".into(), until: time("2026-11-23T12:00:00Z") };
+            w.aws.state().leases.insert("orders".into(), lease);
+        }),
+    ];
+    for (why, edit) in cases {
+        let world = World::failed();
+        let shown = world.inventory().await;
+        edit(&world);
+        let tags = world.rds.everything();
+        match world.remove_shown(&shown, "orders-r").await {
+            Err(ClientError::Refused(message)) => assert!(message.contains(why), "{message}\nlacks {why}"),
+            other => panic!("not refused: {other:?}"),
+        }
+        assert_eq!((world.rds.everything(), world.aws.state().started.len()), (tags, 0));
+    }
+}
+
+/// The clean-up keeps it whatever its tag says, so a removal would only end a time that does not count.
+#[tokio::test]
+async fn what_had_the_traffic_until_an_undo_is_removed_by_hand_until_its_time_is_over() {
+    let world = World { zone: Zone(Some(ON_SOURCE)), ..World::of("Undone", &plan()) };
+    world.tag("orders-r", KEEP_UNTIL_TAG, "2026-11-23T10:45:00Z");
+    let undone = |at: &str| {
+        world.edit_record(|record| {
+            record.moved = Some(PossiblyMoved::default());
+            let id = "operation-001-undo".to_owned();
+            record.undo = Some(UndoRecord { id, by: None, at: time(at), undone: Vec::new() });
+        });
+    };
+    undone("2026-11-23T10:49:00Z");
+    let kept = world.cluster("orders-r").await;
+    assert_eq!(kept.removal.by, RemovedBy::Hand);
+    let why = kept.removal.why.join("; ");
+    assert!(
+        why.contains("had the traffic until 2026-11-23T10:49:00Z")
+            && why.contains("keeps it until 2026-11-30T10:49:00Z"),
+        "{why}"
+    );
+    assert!(kept.kept.starts_with("until 2026-11-30T10:49:00Z, in "), "{}", kept.kept);
+    assert!(kept.removal.commands.join(" ").contains("--final-db-snapshot-identifier orders-r-final-operation-001"));
+    assert!(world.remove("orders-r", Some("orders-r")).await.unwrap_err().to_string().contains("delete it by hand"));
+    assert_eq!((world.rds.changes(), world.aws.state().started.len()), (Vec::new(), 0));
+    undone("2026-11-16T10:49:00Z");
+    assert_eq!(world.cluster("orders-r").await.removal.by, RemovedBy::CleanUp);
+    // By the layers that the recovery's output names.
+    world.edit_record(|record| {
+        let mut outcome = recovered();
+        let layer = |layer: &str| FenceLayer { layer: layer.into(), did: String::new() };
+        outcome.fence.as_mut().unwrap().layers = vec![layer("login"), layer("sessions")];
+        record.outcome = Some(Outcome::Recovered(Box::new(outcome)));
+    });
+    let never = world.cluster("orders-r").await.removal;
+    assert_eq!(never.by, RemovedBy::Hand);
+    assert!(never.why.join("").contains("without a fence of the network"), "{:?}", never.why);
 }

@@ -7,6 +7,7 @@ use crate::record::RecoveryRecord;
 use crate::request::Strategy;
 use crate::standing::Seen;
 use crate::time::format_time;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// The remover of a cluster.
@@ -32,8 +33,8 @@ pub struct Removal {
     pub why: Vec<String>,
 }
 
-/// Decides how a cluster is removed.
-pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUse) -> Removal {
+/// Decides how a cluster is removed at `now`.
+pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUse, now: Timestamp) -> Removal {
     let why = blockers(found, role, usage);
     let record = usage.recovery.found().and_then(Option::as_ref);
     let (Some(record), true) = (record, why.is_empty()) else {
@@ -45,10 +46,13 @@ pub(super) fn removal(found: &FoundCluster, role: ClusterRole, usage: &ClusterUs
         .filter_map(|(name, leads)| leads.unseen().map(|_| name))
         .map(|name| format!("where {name} leads could not be seen, and it may lead to it"))
         .collect();
-    match why_not_by_clean_up(role, record) {
+    match why_not_by_clean_up(role, record, now) {
         None if role != ClusterRole::SafetyClone && found.deletion_protection => {
-            // The clean-up never takes it off, and neither does the command: a person set it, to prevent this.
-            let why = format!("it has deletion protection, which only a person takes off: {}", unprotect(&found.name));
+            // The clean-up never takes it off, and neither does the command: people set it, on this cluster or on its source, to
+            // prevent this.
+            let of_source = if record.has_had_traffic() { ", as its source had when it got the traffic" } else { "" };
+            let command = unprotect(&found.name);
+            let why = format!("it has deletion protection{of_source}, which only a person takes off: {command}");
             Removal { by: RemovedBy::Nobody, commands: Vec::new(), why: vec![why] }
         }
         None => {
@@ -140,9 +144,24 @@ fn of_record(found: &FoundCluster, role: ClusterRole, record: &RecoveryRecord, u
     why
 }
 
-/// Explains why the clean-up never deletes a cluster, by the end of its recovery; none where it does.
-fn why_not_by_clean_up(role: ClusterRole, record: &RecoveryRecord) -> Option<String> {
+/// Explains why the clean-up does not delete a cluster at `now`, by the end of its recovery; none where it does.
+fn why_not_by_clean_up(role: ClusterRole, record: &RecoveryRecord, now: Timestamp) -> Option<String> {
     let id = &record.id;
+    let restored = role == ClusterRole::Restored;
+    if let Some(until) = record.kept_after_undo().filter(|until| restored && *until > now) {
+        let at = record.undo.as_ref().map_or_else(String::new, |undo| format!(" until {}", format_time(undo.at)));
+        return Some(format!(
+            "it had the traffic{at}, and what clients wrote to it is nowhere else: whatever its tag says, the clean-up keeps it until {}, \
+             as long as it would have kept its source",
+            format_time(until)
+        ));
+    }
+    if restored && record.has_had_traffic() && is_fenced_by_logins_alone(record) {
+        return Some(
+            "it had the traffic, and without a fence of the network nobody sees who opened it again, so the clean-up never deletes it"
+                .to_owned(),
+        );
+    }
     match (role, record.state.as_str()) {
         (ClusterRole::Source | ClusterRole::SafetyClone, "Recovered") => None,
         // One that was stopped is in the table as it was, for ever.
@@ -156,12 +175,22 @@ fn why_not_by_clean_up(role: ClusterRole, record: &RecoveryRecord) -> Option<Str
     }
 }
 
+/// True of a recovery whose output shows a fence without security groups: its deployment had none.
+fn is_fenced_by_logins_alone(record: &RecoveryRecord) -> bool {
+    let recovered = record.outcome.as_ref().and_then(|outcome| outcome.recovered());
+    let fence = recovered.and_then(|recovered| recovered.fence.as_ref());
+    // An earlier version listed no layers.
+    fence.is_some_and(|fence| !fence.layers.is_empty() && !fence.layers.iter().any(|layer| layer.layer == "network"))
+}
+
 /// Writes the commands that delete a cluster into a final snapshot, as the clean-up does.
 fn by_hand(found: &FoundCluster, record: &RecoveryRecord) -> Vec<String> {
     let name = &found.name;
     let mut commands = Vec::new();
     if found.deletion_protection {
         commands.push(unprotect(name));
+        // RDS takes no final snapshot of a cluster that is being modified, and its instances would be gone by then.
+        commands.push(format!("aws rds wait db-cluster-available --db-cluster-identifier {name}"));
     }
     // Readers first: RDS fails over to a reader whose writer is deleted.
     let mut instances: Vec<_> = found.instances.iter().collect();
@@ -175,11 +204,11 @@ fn by_hand(found: &FoundCluster, record: &RecoveryRecord) -> Vec<String> {
         "aws rds delete-db-cluster --db-cluster-identifier {name} --final-db-snapshot-identifier {} --no-delete-automated-backups",
         final_snapshot(name, &record.id)
     ));
-    commands.extend(
-        found.own_parameter_group.iter().map(|group| {
-            format!("aws rds delete-db-cluster-parameter-group --db-cluster-parameter-group-name {group}")
-        }),
-    );
+    if let Some(group) = &found.own_parameter_group {
+        // RDS keeps a group while a cluster has it, and a cluster is there until its snapshot is whole.
+        commands.push(format!("aws rds wait db-cluster-deleted --db-cluster-identifier {name}"));
+        commands.push(format!("aws rds delete-db-cluster-parameter-group --db-cluster-parameter-group-name {group}"));
+    }
     commands
 }
 

@@ -161,6 +161,19 @@ fn one_without_a_plan_names_its_own_records_alone_and_is_neither_cancelled_nor_u
     assert_eq!(commands.iter().map(|command| command.command.as_str()).collect::<Vec<_>>(), ["rewind status r-0"]);
 }
 
+/// It is no recovery, so nothing shows its status.
+#[test]
+fn a_lease_of_the_clean_up_leads_to_no_status_of_its_own() {
+    let lease = LeaseSeen { holder: "clean-up-hourly".into(), until: Timestamp::UNIX_EPOCH };
+    let held = World { lease: Seen::Found(Some(lease)), ..world(false, LeadsTo::Restored, true, false) };
+    let commands = Standing::of(&record("Stopped"), &held).commands;
+    assert_eq!(commands.iter().map(|command| command.command.as_str()).collect::<Vec<_>>(), ["rewind status r-1"]);
+    assert!(
+        commands[0].effect.contains("clean-up-hourly is the clean-up, which holds the lease of orders until 1970"),
+        "{commands:?}"
+    );
+}
+
 #[test]
 fn a_lease_of_ones_own_or_of_ones_undo_hides_no_command() {
     for (holder, command) in

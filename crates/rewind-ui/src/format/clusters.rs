@@ -55,20 +55,19 @@ fn entry(cluster: &RecoveryCluster) -> Document {
     document
 }
 
-/// Formats the removal of a cluster before it is confirmed; `due` are the clusters that the same run of the clean-up deletes.
-pub fn removal(cluster: &RecoveryCluster, due: &[String]) -> Document {
+/// Formats the removal of a cluster before it is confirmed.
+pub fn removal(cluster: &RecoveryCluster) -> Document {
     let name = &cluster.cluster;
     let mut document = entry(cluster);
     document.heading(format!("The removal of {name}:"));
     document.item("end the time until which it is kept: its tag aurora-rewind:keep-until becomes a moment ago");
-    document.item("start the clean-up, which looks again who uses it: names, connections, leases, and all that was changed by people");
+    document.item(format!(
+        "start the clean-up of {name} alone, which looks again who uses it: names, connections, leases, and all that was changed by people"
+    ));
     document.item(format!(
         "if nobody does, the clean-up deletes {name} into a final snapshot, and keeps its automated backups"
     ));
     document.item(format!("if somebody does, {name} stays, people are told why, and it is looked at again every hour"));
-    for other in due {
-        document.warning(format!("the time of {other} is over too: the same run deletes it if nobody uses it"));
-    }
     let id = &cluster.recovery_id;
     document.warning(match cluster.role {
         ClusterRole::Source => format!("once {name} is deleted, {id} cannot be undone any more"),

@@ -45,10 +45,13 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
         ));
     }
     // Nothing copies these writes back: the person who undoes has to know where they stay.
+    let plan = recovery.plan.as_ref();
+    let kept_for =
+        plan.map_or_else(String::new, |plan| format!(", for {} at least", format_duration(plan.keep_source())));
     document.warning(format!(
-        "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced{}, and then in a snapshot \
-         of it",
-        recovery.plan.as_ref().map_or_else(String::new, |plan| format!(", for {}", format_duration(plan.keep_source())))
+        "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced{kept_for}; \
+         then the clean-up deletes {new_cluster} into a snapshot, but not while it has deletion protection, which it got if {cluster} \
+         had it, nor in a deployment without a fence of the network"
     ));
     document
 }

@@ -215,7 +215,7 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&listed, time(NOW), Place::Terminal)),
         ("clusters", format::clusters(&inventory(), time(NOW))),
-        ("remove", format::removal(&inventory().clusters[0], &["payments-r".to_owned()])),
+        ("remove", format::removal(&inventory().clusters[0])),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
         (

@@ -1,12 +1,13 @@
 //! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
 
+use super::Resumed;
 use crate::tests::{Vault, Zone, cname, everything, policy, zone};
 use crate::{Input, ValidateWindow};
 use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Instance, Member};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
-use rewind_core::{ErrorName, Plan, StepError};
+use rewind_core::{CleanUpRecord, ErrorName, Plan, StepError};
 use rewind_lambda::Step;
 use serde_json::{Value, json};
 
@@ -56,6 +57,16 @@ fn with(base: Value, path: &str, value: Value) -> Value {
 
 /// Validates a resume. The request is merged already, as the state machine passes it.
 async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, StepError> {
+    validate_after(rds, zone, resumed, Vec::new()).await
+}
+
+/// The same after these deletions were noted.
+async fn validate_after(
+    rds: &FakeRds,
+    zone: Zone,
+    resumed: Value,
+    deletions: Vec<CleanUpRecord>,
+) -> Result<Plan, StepError> {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let fence_groups = vec!["sg-fence".to_owned()];
     let step = ValidateWindow {
@@ -71,7 +82,7 @@ async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, Ste
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
         "dryRun": false, "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }],
     });
-    let resumed = serde_json::from_value(resumed).unwrap();
+    let resumed = Resumed { deletions, ..serde_json::from_value(resumed).unwrap() };
     let plan = step.run(Input { recovery: recovery(), request, resumed: Some(resumed) }).await;
     assert!(rds.changes().is_empty());
     plan
@@ -109,6 +120,25 @@ async fn a_recovery_that_resumed_another_is_resumed_itself() {
     rds.edit_instances("orders-r", |instance| instance.tags = vec![(RECOVERY_TAG.to_owned(), "zeroth".to_owned())]);
     let plan = validate(&rds, zone(), with(resumed(), "/plan/adopted", chain)).await.unwrap();
     assert_eq!(plan.adopted.unwrap().owners, ["earlier", "first", "zeroth"]);
+}
+
+/// The clean-up holds only the cluster's own lease by then, and may not have deleted anything yet.
+#[tokio::test]
+async fn a_cluster_whose_deletion_is_noted_is_not_adopted_although_all_of_it_is_there() {
+    let deletion = |cluster: &str| CleanUpRecord {
+        cluster: cluster.to_owned(),
+        snapshot: "orders-r-final-earlier".to_owned(),
+        begun_at: time("2026-11-23T10:35:00Z"),
+        instances: Vec::new(),
+    };
+    let refused = validate_after(&kept(), zone(), resumed(), vec![deletion("orders-r")]).await.unwrap_err();
+    assert_eq!(refused.name, ErrorName::InvalidRequest);
+    let text = refused.to_string();
+    for part in ["since 2026-11-23T10:35:00Z it is being deleted", "orders-r-final-earlier", "without `resume`"] {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+    // Of the source, which an earlier recovery kept, say.
+    assert!(validate_after(&kept(), zone(), resumed(), vec![deletion("another")]).await.is_ok());
 }
 
 /// A person who resumes it has not read them.

@@ -17,7 +17,7 @@ impl Step for Planner {
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
         let adopted = input.resumed.map(|resumed| Adopted {
             recovery: resumed.id,
-            owners: Vec::new(),
+            owners: resumed.deletions.into_iter().map(|deletion| deletion.snapshot).collect(),
             keep_until: None,
             checks_of_event: !resumed.has_own_checks,
         });
@@ -194,6 +194,31 @@ async fn checks_are_taken_over_unless_the_execution_was_started_with_others() {
         let plan = signing(&aws).run(input).await.unwrap();
         assert_eq!(plan.adopted.unwrap().checks_of_event, taken, "{asked}");
     }
+}
+
+/// The clean-up notes a deletion for the recovery in the cluster's tag, which an earlier one of the chain may be.
+#[tokio::test]
+async fn deletions_are_read_from_the_records_of_all_whose_restored_cluster_it_may_be() {
+    let aws = FakeAws::default();
+    let deletion = |snapshot: &str| {
+        let (cluster, snapshot) = ("orders-r".to_owned(), snapshot.to_owned());
+        Some(CleanUpRecord { cluster, snapshot, begun_at: time("2026-11-23T10:30:00Z"), instances: Vec::new() })
+    };
+    let owners = vec!["r-a".to_owned(), "r-b".to_owned()];
+    let adopted = Adopted { recovery: "r-a".to_owned(), owners, keep_until: None, checks_of_event: false };
+    let chained = Plan { adopted: Some(adopted), ..plan() };
+    let asked = json!({ "resume": "r-0" });
+    let mut input = running(&aws, &asked);
+    for (id, snapshot) in [("r-0", "s-0"), ("r-b", "s-b")] {
+        let clean_up = deletion(snapshot);
+        let record =
+            RecoveryRecord { id: id.to_owned(), request: Some(json!({})), clean_up, ..recovery_record(&chained) };
+        input.request = merge(&record, &asked);
+        aws.state().records.insert(id.to_owned(), record);
+    }
+    input.resumed = Some(Resumed { plan: Some(ResumedPlan::from(&chained)), ..resumed("r-0") });
+    let plan = signing(&aws).run(input).await.unwrap();
+    assert_eq!(plan.adopted.unwrap().owners, ["s-0", "s-b"]);
 }
 
 fn slack(user: &str) -> Identity {
