@@ -451,6 +451,12 @@ async fn what_cannot_be_compared_is_told_with_its_reason() {
     assert_eq!((changes(&found, "made"), method(&found, "made")), ((1, 0, 0), Method::Counted));
     assert_eq!(changes(&found, "in_later"), (2, 0, 0));
     assert_eq!(changes(&found, "plain"), (0, 0, 0));
+    source.sql("postgres", "ALTER DATABASE later CONNECTION LIMIT 0");
+    let closed = compared(servers, None).await;
+    assert!(
+        closed.notes[0].contains("the database later was not compared: on the source")
+            && closed.notes[0].contains("fence")
+    );
     source.sql("postgres", "REVOKE pg_read_all_data FROM postgres");
     let found = compared(servers, None).await;
     assert!(of(&found, "plain").not_compared.as_ref().unwrap().contains("permission denied"));
