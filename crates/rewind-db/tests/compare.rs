@@ -10,6 +10,7 @@
 
 mod support;
 
+use rewind_core::Clock;
 use rewind_core::comparison::{Method, RowChanges, TableComparison, TableName};
 use rewind_db::{CompareLimits, CompareRequest, Compared, Server, compare_tables, next_transaction};
 use std::collections::BTreeMap;
@@ -38,9 +39,8 @@ impl Chance {
 /// The number of histories, and the first of their seeds.
 fn histories(default: u64) -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let seed = number("REWIND_SEED").unwrap_or_else(|| {
-        u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()).unwrap()
-    });
+    let seed = number("REWIND_SEED")
+        .unwrap_or_else(|| u64::try_from(rewind_clock::SystemClock.now().as_microsecond()).unwrap());
     let count = number("REWIND_HISTORIES").unwrap_or(default);
     println!("REWIND_SEED={seed} REWIND_HISTORIES={count}");
     (seed, count)
@@ -406,8 +406,7 @@ async fn values_that_are_nearly_the_same_differ() {
         .iter()
         .enumerate()
         .map(|(n, (kind, value, _))| {
-            made.replace('n', "n")
-                .replace("n (id", &format!("n{n} (id"))
+            made.replace("n (id", &format!("n{n} (id"))
                 .replace("INTO n ", &format!("INTO n{n} "))
                 .replace('%', kind)
                 .replace('#', value)
@@ -433,9 +432,7 @@ async fn what_cannot_be_compared_is_told_with_its_reason() {
          CREATE INDEX ON planted ((acts('x'))); CREATE OR REPLACE FUNCTION acts(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''planted''; END'",
         "CREATE TABLE dropped (id int); INSERT INTO dropped VALUES (1), (2), (2)",
         "CREATE TABLE plain (id int PRIMARY KEY)",
-    ]
-    .map(|sql| sql)
-    .as_slice());
+    ]);
     let restored = source.restored();
     source.sql("shop", "DROP TABLE dropped; CREATE TABLE made (id int); INSERT INTO made VALUES (1)");
     source.sql("postgres", "CREATE DATABASE later");
