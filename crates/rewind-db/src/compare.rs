@@ -3,7 +3,7 @@
 
 use crate::engine::compare::{CompareOperations, Reading, TABLES_MAX};
 use crate::engine::{QueryLimits, QueryOperations, Row, Table};
-use crate::error::{STOPPED, StatementError};
+use crate::error::{ConnectError, STOPPED, StatementError};
 use crate::server::Server;
 use crate::session::{EngineConnection, Session, on_engine};
 use crate::sides::Side;
@@ -118,7 +118,15 @@ async fn databases(server: &Server, first: &str) -> Result<BTreeSet<String>, Ste
 }
 
 async fn connect(server: &Server, database: &str, exists: bool) -> Result<Side, StepError> {
-    if exists { Side::connect(server, database).await } else { Ok(Side::Absent) }
+    if !exists {
+        return Ok(Side::Absent);
+    }
+    match server.open(database).await {
+        // A fence closes the databases of PostgreSQL to everybody but superusers, whom RDS gives to nobody.
+        Err(ConnectError::DatabaseFull(why)) => Ok(Side::Unavailable(format!("{why}; a fence closes it like that"))),
+        Ok(session) => Ok(Side::Connected(Box::new(session))),
+        Err(_) => Side::connect(server, database).await,
+    }
 }
 
 /// A comparison under way.

@@ -10,6 +10,7 @@
 
 mod support;
 
+use rewind_core::Clock;
 use rewind_core::comparison::{Method, RowChanges, TableComparison, TableName};
 use rewind_db::{CompareLimits, CompareRequest, Compared, Server, compare_tables, next_transaction};
 use std::collections::BTreeMap;
@@ -38,9 +39,8 @@ impl Chance {
 /// The number of histories, and the first of their seeds.
 fn histories(default: u64) -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    let seed = number("REWIND_SEED").unwrap_or_else(|| {
-        u64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()).unwrap()
-    });
+    let seed = number("REWIND_SEED")
+        .unwrap_or_else(|| u64::try_from(rewind_clock::SystemClock.now().as_microsecond()).unwrap());
     let count = number("REWIND_HISTORIES").unwrap_or(default);
     println!("REWIND_SEED={seed} REWIND_HISTORIES={count}");
     (seed, count)
@@ -160,16 +160,24 @@ fn expected(
 }
 
 async fn compared(servers: (&Server, &Server), frontier: Option<u64>) -> Compared {
-    let request = CompareRequest {
-        first_database: "postgres",
-        frontier,
-        tables: &[],
-        after: None,
-        limits: CompareLimits::default(),
-    };
-    let compared = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
-    assert_eq!(compared.after, None);
-    compared
+    compared_from(servers, "postgres", frontier).await
+}
+
+/// All tables, in as many calls as it takes.
+async fn compared_from(servers: (&Server, &Server), first_database: &str, frontier: Option<u64>) -> Compared {
+    let mut whole = Compared::default();
+    loop {
+        let after = whole.after.take();
+        let limits = CompareLimits::default();
+        let request = CompareRequest { first_database, frontier, tables: &[], after: after.as_ref(), limits };
+        let part = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
+        whole.tables.extend(part.tables);
+        whole.notes.extend(part.notes);
+        whole.after = part.after;
+        if whole.after.is_none() {
+            return whole;
+        }
+    }
 }
 
 fn of<'a>(compared: &'a Compared, table: &str) -> &'a TableComparison {
@@ -406,8 +414,7 @@ async fn values_that_are_nearly_the_same_differ() {
         .iter()
         .enumerate()
         .map(|(n, (kind, value, _))| {
-            made.replace('n', "n")
-                .replace("n (id", &format!("n{n} (id"))
+            made.replace("n (id", &format!("n{n} (id"))
                 .replace("INTO n ", &format!("INTO n{n} "))
                 .replace('%', kind)
                 .replace('#', value)
@@ -433,9 +440,7 @@ async fn what_cannot_be_compared_is_told_with_its_reason() {
          CREATE INDEX ON planted ((acts('x'))); CREATE OR REPLACE FUNCTION acts(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''planted''; END'",
         "CREATE TABLE dropped (id int); INSERT INTO dropped VALUES (1), (2), (2)",
         "CREATE TABLE plain (id int PRIMARY KEY)",
-    ]
-    .map(|sql| sql)
-    .as_slice());
+    ]);
     let restored = source.restored();
     source.sql("shop", "DROP TABLE dropped; CREATE TABLE made (id int); INSERT INTO made VALUES (1)");
     source.sql("postgres", "CREATE DATABASE later");
@@ -451,6 +456,12 @@ async fn what_cannot_be_compared_is_told_with_its_reason() {
     assert_eq!((changes(&found, "made"), method(&found, "made")), ((1, 0, 0), Method::Counted));
     assert_eq!(changes(&found, "in_later"), (2, 0, 0));
     assert_eq!(changes(&found, "plain"), (0, 0, 0));
+    source.sql("postgres", "ALTER DATABASE later CONNECTION LIMIT 0");
+    let closed = compared(servers, None).await;
+    assert!(
+        closed.notes[0].contains("the database later was not compared: on the source")
+            && closed.notes[0].contains("fence")
+    );
     source.sql("postgres", "REVOKE pg_read_all_data FROM postgres");
     let found = compared(servers, None).await;
     assert!(of(&found, "plain").not_compared.as_ref().unwrap().contains("permission denied"));
@@ -624,12 +635,7 @@ fn mysql_rows(server: &MariaDb, table: &str, key: &str) -> BTreeMap<(String, Str
 }
 
 async fn compared_on_mysql(servers: (&Server, &Server)) -> Compared {
-    let limits = CompareLimits::default();
-    let request =
-        CompareRequest { first_database: "information_schema", frontier: None, tables: &[], after: None, limits };
-    let compared = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
-    assert_eq!(compared.after, None);
-    compared
+    compared_from(servers, "information_schema", None).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
