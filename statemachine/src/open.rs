@@ -17,7 +17,7 @@ pub(crate) const OPENING: &str = "opening";
 const LEASE: &str = "4 * 3600";
 
 /// Seconds after its time for which a close waits for the lease of somebody else.
-const PATIENCE: u64 = 7_200;
+const LEASE_DEADLINE: u64 = 7_200;
 
 /// The security group that admits the address, or `none`.
 const GROUP: &str = "${OpenSecurityGroupId}";
@@ -158,7 +158,7 @@ fn begin() -> Vec<State> {
             .fails_with("held", Vec::new(), "IsLeaseWaitedFor"),
         State::choice("IsLeaseWaitedFor")
             .comment("When its time is over it is closed, however long somebody else works there: an undo closes it by itself.")
-            .when(&format!("$timed and $millis() - $toMillis($opening.until) < {PATIENCE} * 1000"), "WaitForLease")
+            .when(&format!("$timed and $millis() - $toMillis($opening.until) < {LEASE_DEADLINE} * 1000"), "WaitForLease")
             .when_with("$timed", vec![set("failure", "$held")], "ConcludeNeedsOperator")
             .keep_as("failure", "$held")
             .next("IsLeaseTaken"),
@@ -371,7 +371,7 @@ fn ends() -> Vec<State> {
 /// The part by which a record is this execution's, as an expression: JSON that is made anew may have its fields in another order.
 const MINE: &str = "'\"id\":\"' & $execution.id & '\"'";
 
-/// What this execution records, as an expression.
+/// The note of this execution, as an expression.
 const NEW: &str = "$merge([{'id': $execution.id, 'by': $by, 'from': $from, 'until': $exists($opening.until) ? $opening.until : \
                    $fromMillis(($floor($millis() / 1000) + $seconds) * 1000)}, $type($database) = 'string' ? {'database': $database} : {}])";
 

@@ -763,8 +763,9 @@ fn an_event_stops_nothing_and_is_documented_with_all_of_its_fields() {
     let mut sent = BTreeSet::new();
     for (name, state) in announcing {
         let catch = state["Catch"].as_array().unwrap();
-        // A recovery must not fail because EventBridge is down.
-        assert!(catch.len() == 1 && catch[0]["Next"] == state["Next"], "{name}: an event that fails changes the way");
+        // A recovery must not fail because EventBridge is down. An opening that nobody hears of is none: it is closed again.
+        let stops_nothing = catch.len() == 1 && catch[0]["Next"] == state["Next"];
+        assert!(stops_nothing || name == "AnnounceOpened", "{name}: an event that fails changes the way");
         for entry in state["Arguments"]["Entries"].as_array().unwrap() {
             assert_eq!(entry["Source"], "aurora-rewind", "{name}");
             assert_eq!(entry["EventBusName"], "${EventBusName}", "{name}: an event where others may put the same");

@@ -25,7 +25,7 @@ pub struct AskedOpening {
     pub database: Option<String>,
 }
 
-/// What came of a command.
+/// The end of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenedNow {
     /// It is open.
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_open_once_the_record_says_how_to_connect_and_a_failure_is_told() {
+    async fn it_is_open_once_the_record_shows_how_to_connect_and_a_failure_is_shown() {
         let aws = recovered(|_| {});
         let started = "r-1-open";
         let arn = Deployment::execution_arn(OPEN_MACHINE, started);
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(name, started);
         assert_eq!(input, json!({ "recovery": "r-1", "by": "ann", "from": "203.0.113.7", "seconds": 3600 }));
         aws.end(&arn, Status::Failed, Value::Null);
-        // The next one has another name, and is told what became of it.
+        // The next one has another name, and hears what became of it.
         aws.state().records.get_mut("r-1").unwrap().opening = None;
         let (refused, ()) = futures_util::future::join(open(&aws, &asked(), Some("orders")), async {
             while aws.state().started.len() < 2 {

@@ -9,39 +9,13 @@
 //! its logs.
 
 use crate::engine::opening::OpeningOperations;
+pub use crate::engine::opening::ReadingLogin;
 use crate::error::unavailable;
 use crate::fence::some_of;
 use crate::server::Server;
 use crate::session::{Session, on_engine};
-use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError, timeouts};
-use std::fmt;
-use std::net::IpAddr;
 use tokio::time::{Instant, sleep};
-
-/// A login that reads one database.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ReadingLogin {
-    /// The user: letters, digits and underscores.
-    pub user: String,
-    /// The password: letters, digits and hyphens.
-    pub password: String,
-    /// The one address that it connects from. MySQL holds it to that; PostgreSQL leaves it to the network.
-    pub from: IpAddr,
-    /// The time at which PostgreSQL lets it in no more. MySQL knows no such time.
-    pub until: Timestamp,
-    /// The database.
-    pub database: String,
-}
-
-impl fmt::Debug for ReadingLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadingLogin")
-            .field("user", &self.user)
-            .field("database", &self.database)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Names the databases that can be opened, in their order.
 ///

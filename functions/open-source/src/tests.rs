@@ -125,7 +125,7 @@ async fn a_source_without_a_fence_is_not_opened() {
 async fn another_cluster_under_the_name_is_not_opened() {
     let clusters = fenced(|cluster| cluster.resource_id = "cluster-ANEW".to_owned());
     let error = step(&clusters, true).run(input()).await.unwrap_err();
-    assert_eq!(error.name, ErrorName::RecordChanged, "{error}");
+    assert_eq!(error.name, ErrorName::RewindFailed, "{error}");
     let undone = step(&clusters, true).undo(input()).await.unwrap();
     assert!(!undone.changed, "{undone:?}");
 }

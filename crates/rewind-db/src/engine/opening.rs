@@ -1,9 +1,35 @@
 //! A login that only reads, made on a server whose other logins a fence has closed, and removed again.
 
 use super::{LoginOperations, SessionOperations};
-use crate::opening::ReadingLogin;
 use crate::server::Server;
+use jiff::Timestamp;
 use rewind_core::StepError;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A login that reads one database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReadingLogin {
+    /// The user: letters, digits and underscores.
+    pub user: String,
+    /// The password: letters, digits and hyphens.
+    pub password: String,
+    /// The one address that it connects from. MySQL holds it to that; PostgreSQL leaves it to the network.
+    pub from: IpAddr,
+    /// The time at which PostgreSQL lets it in no more. MySQL knows no such time.
+    pub until: Timestamp,
+    /// The database.
+    pub database: String,
+}
+
+impl fmt::Debug for ReadingLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadingLogin")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
 
 /// The logins of an engine that only read.
 pub(crate) trait OpeningOperations: LoginOperations + SessionOperations {

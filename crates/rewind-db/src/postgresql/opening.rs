@@ -11,7 +11,7 @@ use crate::session::EngineConnection;
 use postgres_protocol::password::scram_sha_256;
 use rewind_core::{ErrorName, StepError};
 
-/// What the role could write to: columns, whole tables and sequences; and functions that act as their owner, which may write. Those of
+/// Finds what the role could write to: columns, whole tables and sequences; and functions that act as their owner, which may write. Those of
 /// extensions are AWS's to offer, and a trigger's is never called by hand.
 const WRITABLE: &str = "SELECT pg_catalog.format('%s %I.%I', \
     CASE c.relkind WHEN 'S' THEN 'the sequence' ELSE 'the table' END, n.nspname, c.relname) \
