@@ -145,6 +145,7 @@ pub(crate) fn states(next: &'static str) -> Vec<State> {
         .comment("Pages: the records lead to the source, and somebody should look whether all clients are there.")
         .assign("undone", jsonata(NOTED))
         .next(next)
+        // An event that cannot be sent stops no undo, and the note stays.
         .catch(&ANY, vec![set_to("undone", jsonata(NOTED))], next),
     ]
 }

@@ -46,6 +46,7 @@ fn begin() -> Vec<State> {
                     ("executionArn", jsonata("$states.context.Execution.Id")),
                 ]),
             )
+            // Of the expected type in any case: people get a refusal that they understand, and no failed expression.
             .keep_as("id", &of_input("recovery", "string", "'none'"))
             .keep_as("by", &of_input("by", "string", "'somebody who left no name'"))
             .keep_as("from", &of_input("from", "string", "'nowhere'"))
@@ -71,6 +72,7 @@ fn begin() -> Vec<State> {
             .progress("reads what the recovery left behind")
             .comment("It is read again under the lease, because until that is held an undo may begin.")
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            // Otherwise DynamoDB may answer with the item of a moment ago, without the opening that somebody has just recorded.
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S)")
@@ -103,6 +105,7 @@ fn begin() -> Vec<State> {
                 vec![set("opening", "{'id': $execution.id}")],
                 "ReadLeftRules",
             )
+            // What is open to nobody is closed: no failure.
             .when("$close and $not($exists($opening.id))", "IsLeaseTaken")
             .when("$close and $leaseKey = 'none'", "AcquireLease")
             .when("$close", "CloseSource")
@@ -264,6 +267,7 @@ fn open() -> Vec<State> {
             .assign("close", true.into())
             .assign("timed", true.into())
             .assign("by", "its time".into())
+            // The lease was released once it was open, and closing takes it anew.
             .assign("leaseKey", "none".into())
             .next("ReadRecovery"),
     ]
@@ -292,12 +296,14 @@ fn close() -> Vec<State> {
             .undo_fails_to("ConcludeNeedsOperator"),
         State::choice("IsAddressLeft")
             .when("$exists($rules[Description = $opening.id])", "RevokeAddress")
+            // Without the lease it came here for its own rule alone: the record is of another opening, or of none.
             .when("$timed and $leaseKey = 'none'", "Closed")
             .next("RecordClosed"),
         State::sdk("RevokeAddress", "ec2:revokeSecurityGroupIngress")
             .progress("takes the address out of the security group")
             .argument("GroupId", GROUP.into())
             .argument("SecurityGroupRuleIds", jsonata("[$rules[Description = $opening.id].SecurityGroupRuleId]"))
+            // Otherwise the choice that follows would revoke what is gone.
             .assign("rules", Json::List(Vec::new()))
             .next("IsAddressLeft")
             .undo_fails_to("ConcludeNeedsOperator"),
@@ -325,6 +331,7 @@ fn ends() -> Vec<State> {
             .next("IsDone")
             .tolerated(),
         State::choice("IsDone")
+            // First, because something may be open still: that counts for more than why it was not opened.
             .when("$exists($ending.state)", "NeedsOperator")
             .when("$exists($failure.Error)", "ConcludeNotOpened")
             .next("Closed"),

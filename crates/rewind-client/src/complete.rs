@@ -104,6 +104,7 @@ async fn zone_of<Z: ReadZones + Zones>(zones: &Z, name: &str) -> ClientResult<St
 fn closest<'a>(zones: &'a [ZoneName], name: &str) -> Vec<&'a ZoneName> {
     let name = plain(name);
     let fits = |zone: &&ZoneName| name == zone.name || name.ends_with(&format!(".{}", zone.name));
+    // As DNS delegates: the zone with the longest name answers for it.
     let longest = zones.iter().filter(fits).map(|zone| zone.name.len()).max();
     zones.iter().filter(fits).filter(|zone| Some(zone.name.len()) == longest).collect()
 }
@@ -113,6 +114,7 @@ async fn cluster_behind<Z: Zones>(zones: &Z, zone: &str, name: &str) -> ClientRe
     let sets = zones.record_sets(zone, &plain(name)).await?;
     let values: Vec<&str> = sets.iter().flat_map(|set| &set.values).map(String::as_str).collect();
     let found = match values.as_slice() {
+        // The name before a custom endpoint is its own, and not the cluster's.
         [value] => value.split_once(".cluster-").filter(|(_, rest)| !rest.starts_with("custom-")),
         _ => None,
     };

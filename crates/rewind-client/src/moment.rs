@@ -62,6 +62,7 @@ pub(crate) fn resolve(text: &str, now: Timestamp, place: &TypedAt) -> Result<Str
         (None, time) => {
             let today = now.to_zoned(zone.clone()).date();
             let candidate = at(today.to_datetime(time))?;
+            // Nobody goes back to a time that is still to come.
             if candidate > now { at(today.saturating_sub(1.day()).to_datetime(time))? } else { candidate }
         }
     };

@@ -96,6 +96,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 format_time(*until)
             )));
         }
+        // The last refusal: people are asked for the name only of what can be opened.
         if confirm != Some(cluster.as_str()) {
             return Err(ClientError::Refused(format!(
                 "{cluster} would be open for reading to {from} now; nothing was changed; next step: say the cluster's name with \
@@ -117,6 +118,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             match (execution.status, opening) {
                 (Status::Running, Some(opening)) if opening.at.is_some() => return Ok(OpenedNow::Open(opening)),
                 (Status::Running, _) => clock.sleep(timeouts::POLL_SHORTEST).await,
+                // It was closed before anybody saw it open.
                 (Status::Succeeded, _) => return Ok(OpenedNow::Closed),
                 (Status::Failed | Status::Stopped, _) => return Err(ended(&started, &execution)),
             }

@@ -181,6 +181,7 @@ impl ComparedTables {
         if is_part {
             (only_restored, only_source) = (Vec::new(), Vec::new());
         }
+        // A table that is missing is a difference, even one that is empty or whose rows nobody knows.
         let missing = only_restored.iter().chain(&only_source).map(|missing| missing.rows.unwrap_or(1).max(1));
         let apart = rows.iter().map(RowEstimates::difference);
         let difference = missing.chain(apart).fold(0, u64::saturating_add);
@@ -251,6 +252,7 @@ impl Estimates {
             more_differing,
             notes,
         };
+        // Escaped in JSON a name can be several times as long as it is in the database.
         estimates.texts_mut().for_each(|text| *text = cut(text, NAME_MAX));
         estimates
     }

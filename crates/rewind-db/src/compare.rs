@@ -88,6 +88,7 @@ pub async fn compare_tables(
     let mut work = Work { request, ends, clock, compared: Compared::default(), last: request.after.cloned() };
     let (on_restored, on_source) =
         tokio::try_join!(databases(restored, request.first_database), databases(source, request.first_database))?;
+    // Of both sides, in one order: a database may be on one side alone, and the cursor relies on the order.
     let all: BTreeSet<String> = on_restored.iter().chain(&on_source).cloned().collect();
     for database in all {
         // Databases before the cursor's are done, on MySQL tables of all databases come in one list.
@@ -101,6 +102,7 @@ pub async fn compare_tables(
             connect(source, name, on_source.contains(&database)).await?,
         );
         let done = work.compare_database(&database, (&mut sides.0, &mut sides.1)).await;
+        // Before an error is passed on, so that the sessions end in either case.
         tokio::join!(sides.0.close(), sides.1.close());
         if !done? {
             break;
@@ -143,12 +145,14 @@ impl<K: Clock> Work<'_, K> {
     async fn compare_database(&mut self, database: &str, sides: (&mut Side, &mut Side)) -> Result<bool, StepError> {
         for (side, which) in [(&*sides.0, "the restored cluster"), (&*sides.1, "the source")] {
             if let Side::Unavailable(why) = side {
+                // A note and no error: one closed database is no reason to leave the others uncompared.
                 self.compared.notes.push(format!("the database {database} was not compared: on {which} {why}"));
                 return Ok(true);
             }
         }
         let (restored, source) = (session_of(sides.0), session_of(sides.1));
         let (on_restored, on_source) = (self.tables_of(restored).await?, self.tables_of(source).await?);
+        // Without a frontier the history decides nothing, so nobody asks for it.
         let history = match (restored, source) {
             (Some(restored), Some(source)) => {
                 self.request.frontier.is_some() && share_history(restored, source).await?
@@ -165,6 +169,7 @@ impl<K: Clock> Work<'_, K> {
                 continue;
             }
             let left = self.ends.saturating_duration_since(Instant::now());
+            // One table is tried in any case: an invocation that compares none would end where it began, and so would the next.
             let is_first = self.compared.tables.is_empty();
             if !is_first && (left < timeouts::COMPARE_AT_LEAST || self.compared.tables.len() >= TABLES_AT_ONCE) {
                 self.compared.after.clone_from(&self.last);
@@ -186,6 +191,7 @@ impl<K: Clock> Work<'_, K> {
                 Err(Halt::OutOfTime(why) | Halt::Refused(why)) => (None, Some(why), Vec::new()),
             };
             let (seconds, at) = (started.elapsed().as_secs_f64(), self.clock.now());
+            // A table that could not be compared is done as well: otherwise no later invocation would get past it.
             self.last = Some(name.clone());
             self.compared.tables.push(TableComparison { name, rows, not_compared, notes, seconds, at });
         }
@@ -276,6 +282,7 @@ async fn count<C: CompareOperations>(
     limits: QueryLimits,
 ) -> Result<Result<u64, Halt>, StepError> {
     let shape = connection.shape(table).await?;
+    // Rows that no backup holds, or that lie elsewhere, would be counted as if people had inserted or deleted them.
     if let Some(obstacle) = shape.relations.values().find_map(|relation| relation.obstacle.as_ref()) {
         return Ok(Err(Halt::Refused(obstacle.clone())));
     }
@@ -302,6 +309,7 @@ async fn compare_both<C: CompareOperations>(
         Ok(plan) => plan,
         Err(why) => return Ok(Err(Halt::Refused(why))),
     };
+    // Without a key a row is found by all of its values, so that who wrote it saves no reading.
     let settled_before = frontier.filter(|_| plan.same_layout && !plan.key.is_empty());
     let method = match (settled_before, plan.key.is_empty()) {
         (Some(_), _) => Method::History,
@@ -310,6 +318,7 @@ async fn compare_both<C: CompareOperations>(
     };
     let (of_restored, of_source) = (OnSide::new(&plan, &shapes.0), OnSide::new(&plan, &shapes.1));
     let readings = (of_restored.reading(table, settled_before), of_source.reading(table, settled_before));
+    // The hashes are one row for each bucket, however large the table is.
     let keep = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
     let hashes = (restored.hashes_of(&readings.0), source.hashes_of(&readings.1));
     let (on_restored, on_source) =
@@ -324,7 +333,9 @@ async fn compare_both<C: CompareOperations>(
     };
     let suspects = Suspects::of(&on_restored, &on_source);
     let mut changes = suspects.known_beside_reading();
+    // Buckets of one side alone are counted already: only those with rows on both are read again.
     if !suspects.differing.is_empty() {
+        // Both readings share the time of the table.
         let left = QueryLimits { statement: limits.statement.saturating_sub(started.elapsed()), ..limits };
         let chosen = suspects.to_read();
         let sql = (restored.rows_of(&readings.0, chosen), source.rows_of(&readings.1, chosen));
@@ -363,6 +374,7 @@ struct OnSide {
 
 impl OnSide {
     fn new(plan: &TablePlan, shape: &TableShape) -> Self {
+        // With the type of this side: on MySQL the SQL for a value depends on it.
         let there = |columns: &[Column]| {
             columns
                 .iter()
@@ -401,6 +413,7 @@ async fn guarded<C: CompareOperations, T>(
     if limits.statement.as_millis() == 0 {
         return Ok(Err(Halt::OutOfTime(format!("{STOPPED} its time"))));
     }
+    // What was examined is run in the same transaction: on MySQL the lock that keeps a name what it is ends with it.
     connection.begin_comparing(limits).await?;
     let result = match connection.denial_of_reading(table, sql).await {
         Ok(None) => work.await.map_err(|error| halt(error, limits)),
@@ -416,6 +429,7 @@ async fn guarded<C: CompareOperations, T>(
             connection.end_read_only().await?;
             Ok(Err(halt))
         }
+        // The session is lost, and its transaction with it: there is nothing to end.
         Err(Err(error)) => Err(error),
     }
 }
@@ -438,6 +452,7 @@ async fn merge<C: CompareOperations>(
     (of_restored, of_source): (&str, &str),
     limits: QueryLimits,
 ) -> Result<Result<RowChanges, Halt>, StepError> {
+    // Bounded, so that the faster side waits for the other instead of filling the memory of the function.
     let (send_restored, from_restored) = channel(ROWS_WAITING);
     let (send_source, from_source) = channel(ROWS_WAITING);
     // Each sender ends with its reading: that is the end of the rows for whoever merges them.
@@ -449,6 +464,7 @@ async fn merge<C: CompareOperations>(
         let work = source.send_compared(of_source, limits.statement, &send_source);
         guarded(source, table, of_source, limits, work).await
     };
+    // All three at once: a side that is read alone would fill its channel and wait for ever.
     let (on_restored, on_source, merged) =
         tokio::join!(read_restored, read_source, merge_rows(from_restored, from_source));
     // First the readings: where one broke off, what was merged is no comparison.

@@ -32,6 +32,7 @@ pub async fn estimate_rows(
     (restored, restored_name): (&Server, &str),
     (source, source_name): (&Server, &str),
 ) -> Result<Estimates, StepError> {
+    // Not a part of what is bounded: what was read is there when the time is over.
     let mut reading = Reading::default();
     let read = within(timeouts::ESTIMATING, Box::pin(read_all(restored, source, &mut reading))).await;
     let mut notes = Vec::new();
@@ -45,6 +46,7 @@ pub async fn estimate_rows(
         }),
     }
     let Reading { both, missing_on_restored, missing_on_source, compared, mut refused } = reading;
+    // Several are read at a time, and fail in another order each time.
     refused.sort();
     if let Some((database, why)) = refused.first() {
         notes.push(format!(
@@ -56,6 +58,7 @@ pub async fn estimate_rows(
 }
 
 async fn read_all(restored: &Server, source: &Server, reading: &mut Reading) -> Result<(), StepError> {
+    // Both to their end: giving one up for the other's error would leave its session unclosed.
     let (on_restored, on_source) = tokio::join!(databases(restored), databases(source));
     let (on_restored, on_source) = (on_restored?, on_source?);
     reading.missing_on_restored = on_source.difference(&on_restored).cloned().collect();

@@ -52,7 +52,9 @@ pub async fn close_login(
 ) -> Result<Vec<String>, StepError> {
     on_engine!(session, connection => {
         let mut done = Vec::new();
+        // Shut first: a client that reconnects by itself would be back before the login is removed.
         if connection.shut_login(user).await? {
+            // No engine ends the sessions of a login that is shut, or dropped.
             end_sessions(connection, user).await?;
             connection.drop_login(server, user, database).await?;
             done.push(format!("the login {user} is removed, and its sessions have ended"));
@@ -87,6 +89,7 @@ async fn open_on<C: OpeningOperations>(server: &Server, connection: &C, login: &
 async fn end_sessions<C: OpeningOperations>(connection: &C, user: &str) -> Result<(), StepError> {
     let deadline = Instant::now() + timeouts::FENCE_READER_SESSIONS;
     loop {
+        // Until none is left: one that was just logging in is not among the first that are found.
         let mut sessions = connection.client_sessions(&[]).await?;
         sessions.retain(|session| session.user == user);
         if sessions.is_empty() {

@@ -66,6 +66,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
     async fn run(&self, input: Input) -> Result<TablesCompared, StepError> {
         let Input { recovery: Id { id }, plan, frontier, tables, after } = &input;
         let made = self.cluster(&plan.new_cluster, id).await?;
+        // The name may be another cluster's by now: the tag shows whose it is.
         if made.tag(RECOVERY_TAG) != Some(id.as_str()) {
             return Err(not_there(&format!("{} is no cluster of {id} any more", made.name), id));
         }
@@ -76,6 +77,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
             Strategy::Backtrack => (&source, &made),
             Strategy::Restore | Strategy::Auto => (&made, &source),
         };
+        // Its logins have the passwords of the moment to which it was rewound, and the other side those of now.
         let rewound_to = restored_moment(rewound, plan.target);
         let now = self.clock.now();
         let (on_rewound, on_present) =

@@ -93,6 +93,7 @@ where
         let cluster = self.access.cluster(&kept.name).await?;
         kept.refuse_other(&recovery.id, &plan, &cluster)?;
         refusals::refuse_time(&cluster, opening.until, self.clock.now())?;
+        // Before anything is made: a refusal leaves nothing to undo.
         let groups = kept.groups_to_open(&cluster, self.open_group.as_deref())?;
         let (server, session) = self.enter(&recovery.id, &plan, &cluster).await?;
         let database = chosen(&cluster.name, databases_to_open(&session).await?, opening.database)?;
@@ -152,6 +153,7 @@ where
             undone.extend(close_login(&server, &session, &user, &database, is_fenced).await?);
             session.close().await;
         }
+        // Also where the cluster is gone: no secret of ours is deleted with it.
         let secret = opened_secret(&opening.id);
         if self.access.secrets.delete_opening_login(&secret).await? {
             undone.push(format!("the secret {secret} is deleted"));

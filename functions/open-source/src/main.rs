@@ -16,6 +16,7 @@ use rewind_lambda::SystemClock;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
+    // A stack that has no such group sets `none`.
     let open_group = std::env::var("REWIND_OPEN_SECURITY_GROUP_ID").ok().filter(|group| group.starts_with("sg-"));
     let step = OpenSource {
         access,

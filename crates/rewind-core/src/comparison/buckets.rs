@@ -65,6 +65,7 @@ impl Suspects {
         for (number, bucket) in &restored.0 {
             match source.0.get(number) {
                 None => suspects.known.deleted += bucket.rows,
+                // Most buckets end here, without a row of them being read again.
                 Some(other) if other == bucket => {}
                 Some(other) => {
                     suspects.differing.push(*number);

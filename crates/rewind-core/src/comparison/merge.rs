@@ -74,6 +74,7 @@ impl Merge {
                 (false, true)
             }
             (Some(restored), Some(source)) => {
+                // With a key both counts are 1, and without one no values are given: either the first line counts or the other two.
                 self.changes.updated += u64::from(restored.values != source.values);
                 self.changes.deleted += restored.count.saturating_sub(source.count);
                 self.changes.inserted += source.count.saturating_sub(restored.count);
@@ -90,6 +91,7 @@ impl Merge {
 
 fn in_order(last: &mut Option<String>, row: Option<&DigestedRow>) -> Result<(), RepeatedKey> {
     let Some(row) = row else { return Ok(()) };
+    // An equal key as well: its second row would pair with the wrong row of the other side.
     if last.as_ref().is_some_and(|last| *last >= row.key) {
         return Err(RepeatedKey);
     }

@@ -59,6 +59,7 @@ pub fn plan_comparison(restored: &TableShape, source: &TableShape) -> Result<Tab
     }
     let kind_on_source =
         |name: &str| source.columns.iter().find(|column| column.name == name).map(|column| &column.kind);
+    // In one order for both sides, which may have two: rows are compared as one text.
     let columns: Vec<Column> =
         restored.columns.iter().filter(|column| kind_on_source(&column.name).is_some()).cloned().collect();
     if columns.is_empty() {
@@ -68,6 +69,7 @@ pub fn plan_comparison(restored: &TableShape, source: &TableShape) -> Result<Tab
     // By name on both sides: a key that only one of them has may be shared by several rows of the other.
     let shared = restored.keys.iter().find(|key| source.keys.contains(key));
     let key = shared.and_then(|key| key.iter().map(common).collect::<Option<Vec<_>>>()).unwrap_or_default();
+    // A table that was made anew has no relation in common: the same transactions wrote other rows there.
     // A part that one side alone has holds rows of that side alone, so it is no reason to read all values.
     let same_layout = restored.partitioned == source.partitioned
         && restored.columns == source.columns

@@ -71,7 +71,9 @@ impl CompareOperations for MysqlConnection {
         // MySQL waits for locks by the second.
         let lock = limits.lock.as_millis().div_ceil(1000).max(1);
         for sql in [
+            // Before the transaction: one that has begun keeps its level.
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            // With a mode of the server a CHAR may be padded, and without a zone of ours a TIMESTAMP is written in the server's.
             &format!(
                 "SET SESSION sql_mode = '', time_zone = '+00:00', {statement}, innodb_lock_wait_timeout = {lock}, \
                  lock_wait_timeout = {lock}"
@@ -95,6 +97,7 @@ impl CompareOperations for MysqlConnection {
 
     fn hashes_of(&self, reading: &Reading<'_>) -> String {
         let values = digest_of(reading.columns);
+        // CONV computes with 64 bits, which are 16 hexadecimal digits.
         format!(
             "SELECT CRC32({}) % {BUCKETS}, COUNT(*), SUM(CAST(CONV(LEFT({values}, 16), 16, 10) AS UNSIGNED)) \
              FROM {} t GROUP BY 1",
@@ -110,6 +113,7 @@ impl CompareOperations for MysqlConnection {
             format!("WHERE CRC32({key}) % {BUCKETS} IN ({})", numbers.join(","))
         });
         let chosen = chosen.unwrap_or_default();
+        // Hexadecimal digits have the same order in every collation as by bytes, which the merge compares.
         match reading.key {
             [] => format!("SELECT {key}, '', COUNT(*) FROM {table} t {chosen} GROUP BY 1 ORDER BY 1"),
             _ => format!("SELECT {key}, {}, 1 FROM {table} t {chosen} ORDER BY 1", digest_of(reading.columns)),
@@ -163,6 +167,7 @@ fn keys_of(rows: Vec<Row>) -> Vec<Vec<String>> {
     let mut indexes: BTreeMap<(bool, String), Option<Vec<String>>> = BTreeMap::new();
     for row in rows {
         let Ok([Some(index), column, part, nullable]) = <[Option<String>; 4]>::try_from(row) else { continue };
+        // False comes before true, and so the primary key before all others.
         let columns = indexes.entry((index != "PRIMARY", index)).or_insert_with(|| Some(Vec::new()));
         // Without a name it is an expression.
         match (column, part, nullable.as_deref()) {
@@ -203,6 +208,7 @@ fn value(column: &Column) -> String {
         // As text a FLOAT has six digits: two that differ behind them would be equal.
         "float" => format!("({name} + 0e0)"),
         "bit" => format!("HEX({name})"),
+        // WKB leaves the SRID out, and the same coordinates in two systems are two places.
         "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
         | "geometrycollection" | "geomcollection" => format!("CONCAT(ST_SRID({name}), ':', MD5(ST_AsWKB({name})))"),
         _ => name,

@@ -36,6 +36,7 @@ impl OpeningOperations for MysqlConnection {
         let password = &login.password;
         let limits = "REQUIRE SSL WITH MAX_USER_CONNECTIONS 1 ACCOUNT LOCK";
         self.execute(&format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{password}' {limits}")).await?;
+        // Again for an account of an earlier run, which IF NOT EXISTS leaves as it is.
         self.execute(&format!("ALTER USER {account} {limits}")).await?;
         self.execute(&format!("GRANT SELECT, SHOW VIEW ON {}.* TO {account}", pattern(&login.database))).await?;
         Ok(())
@@ -48,6 +49,7 @@ impl OpeningOperations for MysqlConnection {
             literal(&login.database)
         );
         let mut found = self.values(&rights).await?;
+        // MariaDB does not have this variable.
         if self.variant == Variant::MySql {
             let roles = self.values("SELECT @@global.mandatory_roles").await?;
             found.extend(roles.into_iter().filter(|roles| !roles.is_empty()).map(|roles| format!("as {roles}")));

@@ -23,6 +23,7 @@ const UNLOGGED: &str = "u";
 
 impl CompareOperations for PostgresqlConnection {
     async fn compared_tables(&self) -> Result<Vec<Table>, StatementError> {
+        // By bytes, as Rust orders: where the list is cut, every invocation has the same beginning of it.
         let rows = self
             .rows(&format!(
                 "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
@@ -50,6 +51,7 @@ impl CompareOperations for PostgresqlConnection {
             ))
             .await?;
         let Some([Some(id), Some(kind)]) = found.first().map(Vec::as_slice) else { return Ok(TableShape::default()) };
+        // A column that was dropped stays in the catalogue, under a name that nobody gave it.
         let columns = self
             .rows(&format!(
                 "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a \
@@ -68,6 +70,7 @@ impl CompareOperations for PostgresqlConnection {
                  WHERE NOT b.attnotnull) ORDER BY i.indisprimary DESC, x.relname COLLATE \"C\", p.place"
             ))
             .await?;
+        // With the numbers of the columns: one that was dropped and added again has its old name and a new number.
         let relations = self
             .rows(&format!(
                 "WITH RECURSIVE part(id) AS (SELECT {id}::pg_catalog.oid UNION SELECT i.inhrelid FROM part p \
@@ -107,6 +110,7 @@ impl CompareOperations for PostgresqlConnection {
         // Zero would mean no limit.
         let milliseconds = |limit: Duration| limit.as_millis().max(1);
         let (statement, lock) = (milliseconds(limits.statement), milliseconds(limits.lock));
+        // All that decides how a value is written is set here: a role or a database may have settings of its own on one side.
         // Without row security a query that it would hide rows from is refused. Each statement has a snapshot of its own: with one for
         // all, what was planted meanwhile would be hidden from the examination alone.
         self.execute(&format!(
@@ -125,6 +129,8 @@ impl CompareOperations for PostgresqlConnection {
 
     fn hashes_of(&self, reading: &Reading<'_>) -> String {
         let buckets = BUCKETS - 1;
+        // OFFSET 0 keeps the planner from merging the subquery, which would compute the key for each of its uses. A sum of int8 is numeric,
+        // which does not overflow.
         format!(
             "SELECT pg_catalog.hashtextextended(r.k COLLATE pg_catalog.\"C\", 0) & {buckets}, pg_catalog.count(*), \
              pg_catalog.sum(pg_catalog.hashtextextended((r.k || r.f) COLLATE pg_catalog.\"C\", 1)) \
@@ -146,6 +152,7 @@ impl CompareOperations for PostgresqlConnection {
             )
         });
         let chosen = chosen.unwrap_or_default();
+        // By bytes, as the merge compares: the two servers may have different versions of a collation.
         let digest = format!("pg_catalog.md5({key}) COLLATE pg_catalog.\"C\"");
         match reading.key {
             [] => format!("SELECT {digest}, '', pg_catalog.count(*) FROM {relation} {chosen} GROUP BY 1 ORDER BY 1"),
@@ -161,6 +168,7 @@ impl CompareOperations for PostgresqlConnection {
     }
 
     async fn read_compared(&self, _: &str, keep: usize, limit: Duration) -> Result<Vec<Row>, StatementError> {
+        // The prepared tree and not the text: a name in the text could lead elsewhere since it was examined.
         let result = self.query(&format!("EXECUTE {EXAMINED}"), keep, limit).await;
         Ok(result.map_err(called::without_rows)?.rows)
     }
@@ -233,6 +241,8 @@ fn fingerprint(reading: &Reading<'_>) -> String {
     let Some(settled_before) = reading.settled_before else { return format!("'v' || {values}") };
     let id = "t.xmin::pg_catalog.text::pg_catalog.int8";
     let low = settled_before % XIDS;
+    // Ids up to 2 are those of no transaction: none, the server's first rows, and frozen ones of old servers. The relation's id is in it,
+    // because a table that was attached as a partition may hold the same key by the same transaction.
     format!(
         "CASE WHEN {id} > 2 AND ({id} - {low} + {XIDS}) % {XIDS} >= \
          (SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())) - {settled_before} \

@@ -52,7 +52,9 @@ impl OpeningOperations for PostgresqlConnection {
         let database = identifier(&login.database);
         // The server counts the workers of autovacuum too. One connection at a time is the role's own limit.
         let room = "SELECT 1 + pg_catalog.current_setting('autovacuum_max_workers')::int";
+        // Three workers are the server's default.
         let room = self.values(room).await?.into_iter().next().unwrap_or_else(|| "4".to_owned());
+        // On every run: an earlier one may have ended behind CREATE ROLE.
         self.execute(&format!(
             "ALTER ROLE {role} NOLOGIN CONNECTION LIMIT 1; GRANT pg_read_all_data TO {role}; \
              ALTER ROLE {role} SET default_transaction_read_only = on"
@@ -61,9 +63,11 @@ impl OpeningOperations for PostgresqlConnection {
         let user = literal(&login.user);
         let connects =
             format!("SELECT pg_catalog.has_database_privilege({user}, {}, 'CONNECT')", literal(&login.database));
+        // Mostly PUBLIC may connect: then the rights of the database stay as people made them.
         if self.values(&connects).await? != ["t"] {
             self.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}")).await?;
         }
+        // Only 0 is the fence's: a limit that people set is not raised.
         let is_closed = format!(
             "SELECT 1 FROM pg_catalog.pg_database WHERE datname = {} AND datconnlimit = 0",
             literal(&login.database)
@@ -75,6 +79,7 @@ impl OpeningOperations for PostgresqlConnection {
     }
 
     async fn writable_by(&self, server: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
+        // From inside, because each database has the rights to its tables in a catalogue of its own.
         let session = server.open(&login.database).await?;
         let EngineConnection::Postgresql(inside) = session.connection() else {
             return Err(StepError::bug("one server speaks two protocols"));
@@ -103,6 +108,7 @@ impl OpeningOperations for PostgresqlConnection {
 
     async fn drop_login(&self, server: &Server, user: &str, database: &str) -> Result<(), StepError> {
         let role = identifier(user);
+        // Only a member of the role may drop what it owns: the master user of RDS is no superuser.
         let drop_owned = format!("GRANT {role} TO CURRENT_USER; DROP OWNED BY {role}");
         // From inside, where temporary rights of everybody may have let it make something of its own.
         match server.open(database).await {
@@ -125,6 +131,7 @@ impl OpeningOperations for PostgresqlConnection {
 
     async fn close_database(&self, database: &str) -> Result<bool, StepError> {
         let name = literal(database);
+        // A database without a limit, -1, has none that an opening set.
         let open = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {name} AND datconnlimit > 0");
         if self.values(&open).await?.is_empty() {
             return Ok(false);
