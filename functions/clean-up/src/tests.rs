@@ -30,8 +30,10 @@ struct World {
     notes: Arc<Mutex<Vec<(String, Value)>>>,
     /// By cluster.
     leases: Arc<Mutex<BTreeMap<String, Lease>>>,
-    /// What was done to leases, and after how many changes.
+    /// The changes of leases, each with the number of changes of RDS before it.
     leased: Arc<Mutex<Vec<String>>>,
+    /// The number of reads of the note after which another call has taken it back.
+    note_stays_for: Arc<Mutex<Option<usize>>>,
     now: &'static str,
 }
 
@@ -47,6 +49,13 @@ impl Recoveries for World {
 
 impl Notes for World {
     async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
+        let left = *self.note_stays_for.lock().unwrap();
+        if name == CLEAN_UP_NOTE
+            && let Some(left) = left
+        {
+            *self.note_stays_for.lock().unwrap() = left.checked_sub(1);
+            self.notes.lock().unwrap().retain(|_| left > 0);
+        }
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
@@ -128,6 +137,7 @@ impl World {
             notes: Arc::default(),
             leases: Arc::default(),
             leased: Arc::default(),
+            note_stays_for: Arc::default(),
             now: AFTER,
         }
     }
@@ -625,6 +635,21 @@ async fn a_deletion_whose_note_was_taken_back_waits_for_the_source_again() {
     assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
     assert_eq!(world.held(), [("orders".to_owned(), "operation-002".to_owned())]);
     assert!(world.rds.find("orders-r").is_some());
+}
+
+#[tokio::test]
+async fn a_call_whose_note_another_call_takes_back_deletes_nothing_before_the_source_is_leased() {
+    let world = World::restored("NothingChanged");
+    world.note_begun("orders-r", &["orders-r-1"]);
+    *world.note_stays_for.lock().unwrap() = Some(1);
+    let answer = world.delete(&restored()).await.unwrap();
+    assert!(
+        matches!(&answer, Output::Deleted { done: false, status, .. } if status.contains("begun again")),
+        "{answer:?}"
+    );
+    assert_eq!((world.rds.changes().len(), world.held()), (0, Vec::new()));
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    assert!(world.leased.lock().unwrap().contains(&"take orders".to_owned()));
 }
 
 #[tokio::test]

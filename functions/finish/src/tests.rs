@@ -414,7 +414,7 @@ async fn what_had_the_traffic_is_told_with_what_becomes_of_it() {
             "until somebody deletes it, because its tag aurora-rewind:keep-until is",
         ),
     ];
-    for (fences_network, protected, tag, expected, said) in cases {
+    for (fences_network, protected, tag, expected, message) in cases {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| {
             cluster.deletion_protection = protected;
@@ -426,7 +426,7 @@ async fn what_had_the_traffic_is_told_with_what_becomes_of_it() {
         let restored = rds.find("orders-r").unwrap();
         assert_eq!((restored.tag(KEEP_UNTIL_TAG), restored.deletion_protection), (Some(expected), protected));
         let what = undone.what.join("; ");
-        assert!(what.contains("orders-r is kept, fenced, until") && what.contains(said), "{what}\nlacks {said}");
+        assert!(what.contains("orders-r is kept, fenced, until") && what.contains(message), "{what}\nlacks {message}");
     }
 }
 
