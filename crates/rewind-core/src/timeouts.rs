@@ -195,8 +195,8 @@ pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
 pub const CHAT_STANDING: Duration = milliseconds(2_000);
 /// Starting a recovery within the request, before that is handed over too.
 pub const CHAT_START: Duration = milliseconds(2_000);
-/// The wait for a plan within the request.
-pub const CHAT_PLAN: Duration = milliseconds(1_700);
+/// The wait for a plan within the request, from the beginning of the command: completing the request and handing it over take time too.
+pub const CHAT_PLAN: Duration = milliseconds(800);
 /// The wait for a plan in the later invocation.
 pub const CHAT_PLAN_LATER: Duration = seconds(25);
 /// The wait for an approval that was announced.
