@@ -3,7 +3,7 @@ native state failing in turn.
 """
 
 from scenario import (
-    APPROVED, BUG_BEFORE_CHANGE, FORGED, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
+    APPROVED, BUG_BEFORE_CHANGE, FORGED, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY, NO_LEASE,
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
@@ -235,17 +235,7 @@ def scenarios():
         ),
         Scenario(
             "lease held",
-            up_to("AcquireLease")
-            + [
-                "ReadLease",
-                "ReadHolder",
-                "ConcludeNothingChanged",
-                "RecordFailure",
-                "AnnounceFailure",
-                "IsLeaseKept",
-                "IsOperatorNeeded",
-                "NothingChanged",
-            ],
+            [*up_to("AcquireLease"), "ReadLease", "ReadHolder", *NO_LEASE],
             "LeaseHeld",
             ["recovery the-other-one holds lease#", "2026-11-23T09:00:00Z", "arn:of:the-other-one", "delete the item"],
             held=True,
@@ -253,17 +243,7 @@ def scenarios():
         ),
         Scenario(
             "lease held by the clean-up",
-            up_to("AcquireLease")
-            + [
-                "ReadLease",
-                "ReadHolder",
-                "ConcludeNothingChanged",
-                "RecordFailure",
-                "AnnounceFailure",
-                "IsLeaseKept",
-                "IsOperatorNeeded",
-                "NothingChanged",
-            ],
+            [*up_to("AcquireLease"), "ReadLease", "ReadHolder", *NO_LEASE],
             "LeaseHeld",
             ["the clean-up holds lease#", "2026-11-23T09:00:00Z", "in a minute", "nothing was changed"],
             held="clean-up",
@@ -844,12 +824,7 @@ def scenarios():
         if state in ("ReadLease", "ReadHolder"):
             path = up_to("AcquireLease") + [
                 *["ReadLease", "ReadHolder"][: ["ReadLease", "ReadHolder"].index(state) + 1],
-                "ConcludeNothingChanged",
-                "RecordFailure",
-                "AnnounceFailure",
-                "IsLeaseKept",
-                "IsOperatorNeeded",
-                "NothingChanged",
+                *NO_LEASE,
             ]
             error = "LeaseHeld"
         elif tail is None:

@@ -6,7 +6,7 @@ import json
 import time
 
 from execution import LONGEST, execute, hold_lease, problems_of_calls, problems_of_end
-from scenario import BUG_BEFORE_CHANGE, MACHINE, NOTHING_CHANGED, Scenario, always, slug
+from scenario import BUG_BEFORE_CHANGE, MACHINE, NOTHING_CHANGED, NO_LEASE, Scenario, always, slug
 from stages import DONE, REWIND, between, stage
 
 # Read before the lease, and once more asked whether one is needed.
@@ -19,11 +19,9 @@ STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopp
 UNKNOWN_END = [*BEGIN, "DescribeResumed", *FENCE]
 PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", "ReleaseResumedLease", *REWIND, *DONE]
-HELD = ["AcquireLease", "ReadLease", "ReadHolder", *NOTHING_CHANGED]
-HELD.remove("ReleaseLeaseAfterFailure")  # it is the other's
+HELD = ["AcquireLease", "ReadLease", "ReadHolder", *NO_LEASE]
 DRY = between("plan", "ValidateWindow", "Planned")
-UNKNOWN = [*READ, "ValidateWindow", *NOTHING_CHANGED]
-UNKNOWN.remove("ReleaseLeaseAfterFailure")  # without a cluster there is none
+UNKNOWN = [*READ, "ValidateWindow", *NO_LEASE]  # without a cluster there is none
 
 CHECKS = [{"name": "a", "database": "d", "sql": "SELECT 1", "expect": "1"}]
 TARGET = "2026-11-23T10:30:00Z"

@@ -30,6 +30,8 @@ SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+# Without a lease of its own to release: another one's stays.
+NO_LEASE = [state for state in NOTHING_CHANGED if state != "ReleaseLeaseAfterFailure"]
 ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
