@@ -10,8 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import flows  # noqa: E402
+from part import commit  # noqa: E402
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md"
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGE = CHECKOUT / "docs" / "fault-matrix.md"
 RESULT = "end"
 BEGAN = time.monotonic()
 # One sentence about the last run of all cells, which the page has too.
@@ -41,7 +43,10 @@ def record(rows):
     if len(outcomes) == len(cells):
         minutes, passed = round((time.monotonic() - BEGAN) / 60), outcomes.count("passed")
         others = f" Not passed: {', '.join(failed)}." if failed else ""
-        LAST_RUN.write_text(f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, {passed} passed, {minutes} minutes.{others}\n")
+        LAST_RUN.write_text(
+            f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, commit {commit(CHECKOUT)[:12]}, "
+            f"{passed} passed, {minutes} minutes.{others}\n"
+        )
         write(PAGE)
 
 
