@@ -1,7 +1,7 @@
 //! Compares tables between the server with the rewound data and the source: how many rows were inserted, updated and deleted on the
 //! source since. It reads both, changes neither, and holds digests alone: 4,096 hashes of each side, and one row of each at a time.
 
-use crate::engine::compare::{CompareOperations, Reading, TABLES_MAX};
+use crate::engine::compare::{CompareOperations, Reading};
 use crate::engine::{QueryLimits, QueryOperations, Row, Table};
 use crate::error::{ConnectError, STOPPED, StatementError};
 use crate::server::Server;
@@ -18,6 +18,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 /// The most tables of one invocation: their results travel in one answer.
 const TABLES_AT_ONCE: usize = 500;
+/// The most tables of a database that are listed at once: their names are some megabytes.
+const TABLES_LISTED: usize = 10_000;
 /// The rows of each side that wait to be merged.
 const ROWS_WAITING: usize = 256;
 
@@ -28,11 +30,13 @@ pub struct CompareLimits {
     pub budget: Duration,
     /// Waiting for a lock.
     pub lock: Duration,
+    /// The most tables of a database that are listed at once, at least one.
+    pub tables: usize,
 }
 
 impl Default for CompareLimits {
     fn default() -> Self {
-        Self { budget: timeouts::COMPARING, lock: timeouts::CHECK_LOCK }
+        Self { budget: timeouts::COMPARING, lock: timeouts::CHECK_LOCK, tables: TABLES_LISTED }
     }
 }
 
@@ -59,7 +63,7 @@ pub struct Compared {
     pub tables: Vec<TableComparison>,
     /// The databases that were not compared, and why.
     pub notes: Vec<String>,
-    /// The last table that is done, where others are left.
+    /// The place in the order of tables up to which all is done, where others are left.
     pub after: Option<TableName>,
 }
 
@@ -151,7 +155,13 @@ impl<K: Clock> Work<'_, K> {
             }
         }
         let (restored, source) = (session_of(sides.0), session_of(sides.1));
-        let (on_restored, on_source) = (self.tables_of(restored).await?, self.tables_of(source).await?);
+        let behind = self.request.after.filter(|after| database.is_empty() || after.database == database);
+        let behind =
+            behind.map(|TableName { schema, table, .. }| Table { schema: schema.clone(), name: table.clone() });
+        let list = async |session| list(session, behind.as_ref(), self.request.limits.tables.max(1)).await;
+        let (on_restored, on_source) = tokio::try_join!(list(restored), list(source))?;
+        let end = [on_restored.end, on_source.end].into_iter().flatten().min();
+        let (on_restored, on_source) = (on_restored.tables, on_source.tables);
         // Without a frontier the history decides nothing, so nobody asks for it.
         let history = match (restored, source) {
             (Some(restored), Some(source)) => {
@@ -161,10 +171,11 @@ impl<K: Clock> Work<'_, K> {
         };
         let all: BTreeSet<&Table> = on_restored.iter().chain(&on_source).collect();
         for table in all {
-            let name = name_of(database, table);
-            if self.request.after.is_some_and(|after| name <= *after) {
-                continue;
+            // Behind the end of the shorter list nobody knows whether that side has the table.
+            if end.as_ref().is_some_and(|end| table > end) {
+                break;
             }
+            let name = name_of(database, table);
             if !self.request.tables.is_empty() && !self.request.tables.iter().any(|asked| name.is_named(asked)) {
                 continue;
             }
@@ -195,19 +206,29 @@ impl<K: Clock> Work<'_, K> {
             self.last = Some(name.clone());
             self.compared.tables.push(TableComparison { name, rows, not_compared, notes, seconds, at });
         }
-        Ok(true)
+        // The next invocation lists the rest, although none of these tables may have been one to compare.
+        self.compared.after = end.map(|end| name_of(database, &end));
+        Ok(self.compared.after.is_none())
     }
+}
 
-    /// The tables of a side; none where it lacks the database.
-    async fn tables_of(&mut self, session: Option<&Session>) -> Result<BTreeSet<Table>, StepError> {
-        let Some(session) = session else { return Ok(BTreeSet::new()) };
-        let mut tables = on_engine!(session, connection => connection.compared_tables().await)?;
-        if tables.len() > TABLES_MAX {
-            tables.truncate(TABLES_MAX);
-            self.compared.notes.push(format!("only the first {TABLES_MAX} tables were compared"));
-        }
-        Ok(tables.into_iter().collect())
-    }
+/// The tables of people in a database.
+#[derive(Default)]
+struct TableList {
+    tables: BTreeSet<Table>,
+    /// The last table of the list, where it was cut.
+    end: Option<Table>,
+}
+
+/// Lists the first `most` tables behind `after`; none where the side lacks the database.
+async fn list(session: Option<&Session>, after: Option<&Table>, most: usize) -> Result<TableList, StepError> {
+    let Some(session) = session else { return Ok(TableList::default()) };
+    // One more than wanted shows that there are others.
+    let mut tables = on_engine!(session, connection => connection.compared_tables(after, most + 1).await)?;
+    let is_cut = tables.len() > most;
+    tables.truncate(most);
+    let end = is_cut.then(|| tables.last().cloned()).flatten();
+    Ok(TableList { tables: tables.into_iter().collect(), end })
 }
 
 fn session_of(side: &Side) -> Option<&Session> {

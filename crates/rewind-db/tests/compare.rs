@@ -165,10 +165,18 @@ async fn compared(servers: (&Server, &Server), frontier: Option<u64>) -> Compare
 
 /// All tables, in as many calls as it takes.
 async fn compared_from(servers: (&Server, &Server), first_database: &str, frontier: Option<u64>) -> Compared {
+    compared_within(servers, first_database, frontier, CompareLimits::default()).await
+}
+
+async fn compared_within(
+    servers: (&Server, &Server),
+    first_database: &str,
+    frontier: Option<u64>,
+    limits: CompareLimits,
+) -> Compared {
     let mut whole = Compared::default();
     loop {
         let after = whole.after.take();
-        let limits = CompareLimits::default();
         let request = CompareRequest { first_database, frontier, tables: &[], after: after.as_ref(), limits };
         let part = compare_tables(servers, &request, &rewind_clock::SystemClock).await.unwrap();
         whole.tables.extend(part.tables);
@@ -296,6 +304,66 @@ async fn no_row_of_random_histories_is_wrong() {
         let by_history = compared.tables.iter().filter(|found| found.rows.as_ref().unwrap().method == Method::History);
         assert_eq!(by_history.count() > tables.len() / 2, frontier.is_some());
     }
+}
+
+/// Compares with short lists, and returns the changes by table.
+async fn in_short_lists(servers: (&Server, &Server), first_database: &str) -> Vec<(String, RowChanges)> {
+    let changes = |compared: Compared| -> Vec<(String, RowChanges)> {
+        let of = |found: TableComparison| {
+            (format!("{}.{}", found.name.schema, found.name.table), found.rows.unwrap().changes)
+        };
+        compared.tables.into_iter().map(of).collect()
+    };
+    let whole = changes(compared_from(servers, first_database, None).await);
+    for tables in [1, 2, 3] {
+        let limits = CompareLimits { tables, ..CompareLimits::default() };
+        assert_eq!(changes(compared_within(servers, first_database, None, limits).await), whole, "lists of {tables}");
+    }
+    whole
+}
+
+/// The tables that [`in_short_lists`] is to find: each with a row, and so deleted, inserted, or the same.
+fn by_sides(schemas: &[&str]) -> (String, String, Vec<(String, RowChanges)>) {
+    let (mut restored, mut source, mut found) = (String::new(), String::new(), Vec::new());
+    let tables = ["B", "a", "b", "cA", "ca", "ä"];
+    for (schema, (number, table)) in
+        schemas.iter().flat_map(|schema| tables.iter().enumerate().map(move |table| (schema, table)))
+    {
+        let mark = if schema.starts_with("my") { '`' } else { '"' };
+        let (on_restored, on_source) = (number % 3 != 0, number % 2 == 0);
+        let name = format!("{schema}.{mark}{table}{mark}");
+        let made = format!("CREATE TABLE {name} (id int PRIMARY KEY); INSERT INTO {name} VALUES (1);\n");
+        restored.push_str(if on_restored { &made } else { "" });
+        source.push_str(if on_source { &made } else { "" });
+        if on_restored || on_source {
+            let (inserted, deleted) = (u64::from(!on_restored), u64::from(!on_source));
+            found.push((format!("{schema}.{table}"), RowChanges { inserted, updated: 0, deleted }));
+        }
+    }
+    (restored, source, found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_are_cut_lose_no_table_and_misplace_none() {
+    let (restored, source) = (shop(), shop());
+    let (on_restored, on_source, expected) = by_sides(&["\"A\"", "public"]);
+    for (server, made) in [(&restored, on_restored), (&source, on_source)] {
+        server.sql("shop", &format!("DROP TABLE orders; CREATE SCHEMA \"A\"; {made}"));
+    }
+    let servers = (&restored.master().await, &source.master().await);
+    let expected: Vec<_> = expected.into_iter().map(|(name, changes)| (name.replace('"', ""), changes)).collect();
+    assert_eq!(in_short_lists(servers, "postgres").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mariadb_lists_that_are_cut_lose_no_table_and_misplace_none() {
+    let (restored, source) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let (on_restored, on_source, expected) = by_sides(&["myA", "mya"]);
+    for (server, made) in [(&restored, on_restored), (&source, on_source)] {
+        server.sql("", &format!("DROP TABLE shop.orders; CREATE DATABASE myA; CREATE DATABASE mya; {made}"));
+    }
+    let servers = (&restored.master().await, &source.master().await);
+    assert_eq!(in_short_lists(servers, "information_schema").await, expected);
 }
 
 /// A source with one table of two rows, in a shape that is given.

@@ -8,9 +8,6 @@ use rewind_core::comparison::{Column, TableShape};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
-/// The most tables of one database that are listed.
-pub(crate) const TABLES_MAX: usize = 10_000;
-
 /// A table of one side, as it is to be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading<'a> {
@@ -31,8 +28,13 @@ pub(crate) struct Reading<'a> {
 /// Statements on a table of people run in a transaction of their own, from [`Self::begin_comparing`] to
 /// [`QueryOperations::end_read_only`], after [`Self::denial_of_reading`] has let them.
 pub(crate) trait CompareOperations: QueryOperations {
-    /// The tables of people in this database, on MySQL in all; at most [`TABLES_MAX`] and one more.
-    fn compared_tables(&self) -> impl Future<Output = Result<Vec<Table>, StatementError>> + Send;
+    /// The first `most` tables of people behind `after` in this database, on MySQL in all; from the first one where it is none. By bytes,
+    /// as Rust orders them: the lists of two sides are cut at the same place.
+    fn compared_tables(
+        &self,
+        after: Option<&Table>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Table>, StatementError>> + Send;
 
     /// The shape of a table; without columns where it is gone.
     fn shape(&self, table: &Table) -> impl Future<Output = Result<TableShape, StatementError>> + Send;

@@ -19,8 +19,18 @@ use tokio::sync::mpsc::Sender;
 const JOINED_MAX: usize = 24;
 
 impl CompareOperations for MysqlConnection {
-    async fn compared_tables(&self) -> Result<Vec<Table>, StatementError> {
-        self.tables().await
+    async fn compared_tables(&self, after: Option<&Table>, most: usize) -> Result<Vec<Table>, StatementError> {
+        let behind = after.map_or_else(String::new, |after| {
+            format!(
+                "AND (CAST(table_schema AS BINARY), CAST(table_name AS BINARY)) > (CAST({} AS BINARY), CAST({} AS BINARY))",
+                literal(&after.schema),
+                literal(&after.name)
+            )
+        });
+        self.listed_tables(&format!(
+            "{behind} ORDER BY CAST(table_schema AS BINARY), CAST(table_name AS BINARY) LIMIT {most}"
+        ))
+        .await
     }
 
     async fn shape(&self, table: &Table) -> Result<TableShape, StatementError> {
@@ -137,6 +147,21 @@ impl CompareOperations for MysqlConnection {
 const BASE_TABLE: &str = "BASE TABLE";
 
 impl MysqlConnection {
+    /// The tables of people in all databases; `rest` follows the conditions of the statement.
+    pub(super) async fn listed_tables(&self, rest: &str) -> Result<Vec<Table>, StatementError> {
+        let rows = self
+            .rows(&format!(
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = '{BASE_TABLE}' \
+                 AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') {rest}"
+            ))
+            .await?;
+        let table = |row: Row| match <[_; 2]>::try_from(row) {
+            Ok([Some(schema), Some(name)]) => Some(Table { schema, name }),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(table).collect())
+    }
+
     /// The kind and the engine of what bears the name; none where nothing does.
     async fn kind_of(&self, table: &Table) -> Result<Option<(String, String)>, StatementError> {
         let (schema, name) = (literal(&table.schema), literal(&table.name));

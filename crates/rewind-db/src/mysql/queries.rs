@@ -61,18 +61,7 @@ impl QueryOperations for MysqlConnection {
     }
 
     async fn tables(&self) -> Result<Vec<Table>, StatementError> {
-        let rows = self
-            .rows(
-                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
-                 AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') \
-                 ORDER BY 1, 2 LIMIT 10000",
-            )
-            .await?;
-        let table = |row: Row| match <[_; 2]>::try_from(row) {
-            Ok([Some(schema), Some(name)]) => Some(Table { schema, name }),
-            _ => None,
-        };
-        Ok(rows.into_iter().filter_map(table).collect())
+        self.listed_tables("ORDER BY 1, 2 LIMIT 10000").await
     }
 
     fn quoted(&self, table: &Table) -> String {

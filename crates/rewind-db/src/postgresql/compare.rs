@@ -6,7 +6,7 @@
 use super::called;
 use super::connection::{EXAMINED, OWN_PATH, PostgresqlConnection};
 use super::quote::{identifier, literal, table_name};
-use crate::engine::compare::{CompareOperations, Reading, TABLES_MAX};
+use crate::engine::compare::{CompareOperations, Reading};
 use crate::engine::{Connection, QueryLimits, Row, Table};
 use crate::error::StatementError;
 use rewind_core::comparison::{BUCKETS, Column, Relation, TableShape};
@@ -22,17 +22,22 @@ const FOREIGN: &str = "f";
 const UNLOGGED: &str = "u";
 
 impl CompareOperations for PostgresqlConnection {
-    async fn compared_tables(&self) -> Result<Vec<Table>, StatementError> {
-        // By bytes, as Rust orders: where the list is cut, every invocation has the same beginning of it.
+    async fn compared_tables(&self, after: Option<&Table>, most: usize) -> Result<Vec<Table>, StatementError> {
+        let behind = after.map_or_else(String::new, |after| {
+            format!(
+                " AND (n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\") > ({}, {})",
+                literal(&after.schema),
+                literal(&after.name)
+            )
+        });
         let rows = self
             .rows(&format!(
                 "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') \
                  AND NOT c.relispartition AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
                  AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d \
-                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e') \
-                 ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\" LIMIT {}",
-                TABLES_MAX + 1
+                 WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'){behind} \
+                 ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\" LIMIT {most}"
             ))
             .await?;
         let table = |row: Row| match <[_; 2]>::try_from(row) {
