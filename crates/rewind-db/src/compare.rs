@@ -338,7 +338,8 @@ async fn compare_both<C: CompareOperations>(
         (None, true) => Method::WholeRows,
     };
     let (of_restored, of_source) = (OnSide::new(&plan, &shapes.0), OnSide::new(&plan, &shapes.1));
-    let readings = (of_restored.reading(table, settled_before), of_source.reading(table, settled_before));
+    let salt = salt()?;
+    let readings = (of_restored.reading(table, settled_before, salt), of_source.reading(table, settled_before, salt));
     // The hashes are one row for each bucket, however large the table is.
     let keep = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
     let hashes = (restored.hashes_of(&readings.0), source.hashes_of(&readings.1));
@@ -376,6 +377,11 @@ async fn compare_both<C: CompareOperations>(
     Ok(Ok((rows, plan.notes)))
 }
 
+/// A number that nobody knows before.
+fn salt() -> Result<u64, StepError> {
+    getrandom::u64().map_err(|error| StepError::bug(format!("the system gives no random numbers: {error}")))
+}
+
 fn so_far(why: &str, suspects: &Suspects, restored: &Buckets, source: &Buckets) -> String {
     format!(
         "{why}: it has {} rows on the restored cluster and {} on the source, and what differs is among {} rows of both, which were \
@@ -406,8 +412,8 @@ impl OnSide {
         Self { partitioned: shape.partitioned, columns: there(&plan.columns), key: there(&plan.key) }
     }
 
-    fn reading<'a>(&'a self, table: &'a Table, settled_before: Option<u64>) -> Reading<'a> {
-        Reading { table, partitioned: self.partitioned, columns: &self.columns, key: &self.key, settled_before }
+    fn reading<'a>(&'a self, table: &'a Table, settled_before: Option<u64>, salt: u64) -> Reading<'a> {
+        Reading { table, partitioned: self.partitioned, columns: &self.columns, key: &self.key, settled_before, salt }
     }
 }
 

@@ -15,7 +15,8 @@ use rewind_core::comparison::{Method, RowChanges, TableComparison, TableName};
 use rewind_db::{CompareLimits, CompareRequest, Compared, Server, compare_tables, next_transaction};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use support::Postgres;
 use support::mariadb::MariaDb;
 use tokio_postgres::{Client, NoTls};
@@ -364,6 +365,52 @@ async fn on_mariadb_lists_that_are_cut_lose_no_table_and_misplace_none() {
     }
     let servers = (&restored.master().await, &source.master().await);
     assert_eq!(in_short_lists(servers, "information_schema").await, expected);
+}
+
+/// Whoever owns a table may have its name lead to a view in any moment, and that view may call what acts as whoever reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_mariadb_a_view_that_takes_the_name_of_a_table_meanwhile_is_not_evaluated() {
+    let source = MariaDb::start().with_application();
+    source.sql(
+        "shop",
+        "SET GLOBAL innodb_old_blocks_time = 1000; CREATE TABLE flipped (x INT PRIMARY KEY); INSERT INTO flipped VALUES (1);
+         DELIMITER //
+         CREATE FUNCTION act() RETURNS INT DETERMINISTIC SQL SECURITY INVOKER BEGIN SET GLOBAL innodb_old_blocks_time = 7; RETURN 1; END//
+         DELIMITER ;
+         CREATE ALGORITHM = TEMPTABLE SQL SECURITY INVOKER VIEW other AS SELECT act() AS x;",
+    );
+    let acted = |source: &MariaDb| source.sql("shop", "SELECT @@GLOBAL.innodb_old_blocks_time").trim() == "7";
+    let server = source.master().await;
+    let flips =
+        "RENAME TABLE flipped TO kept, other TO flipped; RENAME TABLE flipped TO other, kept TO flipped;".repeat(20);
+    let (over, mut met) = (AtomicBool::new(false), 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                source.sql("shop", &flips);
+            }
+        });
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let named = ["flipped".to_owned()];
+                let limits = CompareLimits::default();
+                let request =
+                    CompareRequest { first_database: "shop", frontier: None, tables: &named, after: None, limits };
+                let ends = Instant::now() + Duration::from_secs(60);
+                // Until the name led to a view between what was read of the table and the first statement on it.
+                while met < 2 && !acted(&source) && Instant::now() < ends {
+                    let found = compare_tables((&server, &server), &request, &rewind_clock::SystemClock).await.unwrap();
+                    let why = found.tables.first().and_then(|found| found.not_compared.clone());
+                    met += u32::from(why.is_some_and(|why| why.contains("doesn't exist in table 'flipped'")));
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+        });
+    });
+    assert!(!acted(&source), "a view was evaluated as the master user");
+    assert_eq!(met, 2, "the moment was not met");
+    source.sql("shop", "SELECT * FROM other");
+    assert!(acted(&source), "what was planted does not act at all");
 }
 
 /// A source with one table of two rows, in a shape that is given.

@@ -12,7 +12,7 @@
 mod support;
 
 use rewind_core::{Check, CheckResult, Expectation};
-use rewind_db::{CheckLimits, Server, run_checks};
+use rewind_db::{CheckLimits, CompareLimits, CompareRequest, Server, compare_tables, run_checks};
 use support::Postgres;
 use tokio_postgres::Client;
 
@@ -82,6 +82,21 @@ const PLANNED: &str = "
     CREATE TABLE counted AS SELECT * FROM numbers;
     CREATE STATISTICS of_counted ON (act_inlined(id)), w FROM counted;
 
+    CREATE FUNCTION with_default(integer, integer DEFAULT public.act_number(1)) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+      $$ BEGIN RETURN $1; END $$;
+    CREATE TABLE defaulted AS SELECT * FROM numbers;
+    CREATE INDEX ON defaulted ((with_default(id)));
+    CREATE TABLE defaulted_where AS SELECT * FROM numbers;
+    CREATE INDEX ON defaulted_where (w) WHERE with_default(id) > 0;
+    CREATE TABLE defaulted_parent (id int);
+    CREATE TABLE defaulted_child (CHECK (with_default(id) >= 0)) INHERITS (defaulted_parent);
+    INSERT INTO defaulted_child SELECT id FROM numbers;
+    CREATE TABLE defaulted_key (id int, w int) PARTITION BY LIST (with_default(id));
+    CREATE TABLE defaulted_key_part PARTITION OF defaulted_key DEFAULT;
+    INSERT INTO defaulted_key SELECT * FROM numbers;
+    CREATE TABLE defaulted_count AS SELECT * FROM numbers;
+    CREATE STATISTICS of_defaulted ON (with_default(id)), w FROM defaulted_count;
+
     CREATE FUNCTION act_difference(integer, integer) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS
       $$ BEGIN PERFORM public.act(); RETURN 1; END $$;
     CREATE TYPE acting_range AS RANGE (subtype = integer, subtype_diff = act_difference, multirange_type_name = acting_ranges);
@@ -93,9 +108,11 @@ const PLANNED: &str = "
     CREATE INDEX ON spans_where (w) WHERE id IS NOT NULL OR during && '[5,7)';
 
     GRANT SELECT ON numbers, inlined, inlined_where, behind_null, estimated, estimated_in_hops, parent, child, by_key, by_key_part,
-      by_key_part_part, counted, spans, spans_where TO postgres;
+      by_key_part_part, counted, spans, spans_where, defaulted, defaulted_where, defaulted_parent, defaulted_child, defaulted_key,
+      defaulted_key_part, defaulted_count TO postgres;
     ANALYZE numbers, inlined, inlined_where, behind_null, estimated, estimated_in_hops, parent, child, by_key, by_key_part,
-      by_key_part_part, counted, spans, spans_where, folded, indexed, whole, part, guarded;
+      by_key_part_part, counted, spans, spans_where, defaulted, defaulted_where, defaulted_parent, defaulted_child, defaulted_key,
+      defaulted_key_part, defaulted_count, folded, indexed, whole, part, guarded;
 ";
 
 /// Queries that have the planner evaluate what is planted in [`PLANNED`], as whoever asks.
@@ -113,6 +130,11 @@ const PLANNER_ATTACKS: &[&str] = &[
     "SELECT count(*) FROM by_key WHERE id = 5",
     "SELECT count(*) FROM by_key_part WHERE id = 5",
     "SELECT count(*) FROM counted WHERE w = 5",
+    "SELECT count(*) FROM defaulted",
+    "SELECT count(*) FROM defaulted_where WHERE w = 1",
+    "SELECT count(*) FROM defaulted_parent WHERE id = 5",
+    "SELECT count(*) FROM defaulted_key WHERE id = 5",
+    "SELECT count(*) FROM defaulted_count WHERE w = 5",
     "SELECT count(*) FROM spans WHERE during && '[5,7)'",
     "SELECT count(*) FROM spans WHERE many && '{[5,7)}'",
     "SELECT count(*) FROM spans_where WHERE w = 1 AND id = 3",
@@ -275,6 +297,37 @@ async fn what_is_planted_for_the_planner_acts_where_nothing_examines_it() {
             .expect(sql);
         assert!(canary.batch_execute("SELECT 1").await.is_err(), "nothing acted: {sql}");
     }
+}
+
+#[tokio::test]
+async fn comparing_tables_makes_the_master_user_act_in_none_of_them() {
+    let postgres = attacked();
+    let canary = canary(&postgres).await;
+    let server = postgres.master().await;
+    let (frontier, limits) = (None, CompareLimits::default());
+    let request = CompareRequest { first_database: "postgres", frontier, tables: &[], after: None, limits };
+    let compared = compare_tables((&server, &server), &request, &rewind_clock::SystemClock).await.unwrap();
+    canary.batch_execute("SELECT 1").await.expect("the canary is there");
+    for table in [
+        "indexed",
+        "folded",
+        "inlined",
+        "behind_null",
+        "child",
+        "by_key",
+        "counted",
+        "defaulted",
+        "defaulted_where",
+        "defaulted_child",
+        "defaulted_key",
+        "defaulted_count",
+    ] {
+        let found = compared.tables.iter().find(|found| found.name.table == table).expect(table);
+        let why = found.not_compared.clone().unwrap_or_default();
+        assert!(why.contains("it calls public."), "{found:?}");
+    }
+    let numbers = compared.tables.iter().find(|found| found.name.table == "numbers").unwrap();
+    assert!(numbers.rows.is_some(), "{numbers:?}");
 }
 
 #[tokio::test]

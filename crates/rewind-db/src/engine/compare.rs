@@ -21,6 +21,9 @@ pub(crate) struct Reading<'a> {
     /// The transactions before this one are the same on both sides, so that their rows need not be read by their values; none where
     /// that is not known, or the engine does not show who wrote a row.
     pub(crate) settled_before: Option<u64>,
+    /// A number that nobody knows before, and the same on both sides, goes into each hash: whoever writes rows cannot choose two that
+    /// are hashed alike.
+    pub(crate) salt: u64,
 }
 
 /// The side of an engine that compares tables.

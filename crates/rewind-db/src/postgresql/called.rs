@@ -499,12 +499,13 @@ fn functions_behind(named: &Named) -> String {
 async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec<String>, StatementError> {
     let (functions, over_columns) = (list(&named.functions), list(&named.over_columns));
     let operators = operators(named);
+    // Of a function over a column the planner puts a body in SQL into its place, and evaluates the defaults of its arguments.
     // An aggregate of somebody's is its functions: it has no language of its own. What estimates for an operator is called as well.
     let rows = connection
         .rows(&format!(
             "WITH RECURSIVE {operators}, called(id) AS (SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.oid IN ({functions}) \
              UNION SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
-             WHERE p.oid IN ({over_columns}) AND l.lanname = 'sql' \
+             WHERE p.oid IN ({over_columns}) AND (l.lanname = 'sql' OR p.pronargdefaults > 0) \
              UNION SELECT f.id FROM op JOIN pg_catalog.pg_operator o ON o.oid = op.id \
              CROSS JOIN LATERAL (VALUES (o.oprcode::pg_catalog.oid), (o.oprrest::pg_catalog.oid), \
              (o.oprjoin::pg_catalog.oid)) f(id)), \

@@ -133,12 +133,12 @@ impl CompareOperations for PostgresqlConnection {
     }
 
     fn hashes_of(&self, reading: &Reading<'_>) -> String {
-        let buckets = BUCKETS - 1;
+        let (buckets, of_key, of_row) = (BUCKETS - 1, seed(reading.salt), seed(!reading.salt));
         // OFFSET 0 keeps the planner from merging the subquery, which would compute the key for each of its uses. A sum of int8 is numeric,
         // which does not overflow.
         format!(
-            "SELECT pg_catalog.hashtextextended(r.k COLLATE pg_catalog.\"C\", 0) & {buckets}, pg_catalog.count(*), \
-             pg_catalog.sum(pg_catalog.hashtextextended((r.k || r.f) COLLATE pg_catalog.\"C\", 1)) \
+            "SELECT pg_catalog.hashtextextended(r.k COLLATE pg_catalog.\"C\", {of_key}) & {buckets}, pg_catalog.count(*), \
+             pg_catalog.sum(pg_catalog.hashtextextended((r.k || r.f) COLLATE pg_catalog.\"C\", {of_row})) \
              FROM (SELECT {} AS k, {} AS f FROM {} OFFSET 0) r GROUP BY 1",
             identity(reading),
             fingerprint(reading),
@@ -151,18 +151,20 @@ impl CompareOperations for PostgresqlConnection {
         let chosen = buckets.map(|buckets| {
             let numbers: Vec<String> = buckets.iter().map(ToString::to_string).collect();
             format!(
-                "WHERE pg_catalog.hashtextextended({key} COLLATE pg_catalog.\"C\", 0) & {} = ANY ('{{{}}}'::pg_catalog.int8[])",
+                "WHERE pg_catalog.hashtextextended({key} COLLATE pg_catalog.\"C\", {}) & {} = ANY ('{{{}}}'::pg_catalog.int8[])",
+                seed(reading.salt),
                 BUCKETS - 1,
                 numbers.join(",")
             )
         });
         let chosen = chosen.unwrap_or_default();
         // By bytes, as the merge compares: the two servers may have different versions of a collation.
-        let digest = format!("pg_catalog.md5({key}) COLLATE pg_catalog.\"C\"");
+        let salt = reading.salt;
+        let digest = format!("pg_catalog.md5('{salt:016x}' || {key}) COLLATE pg_catalog.\"C\"");
         match reading.key {
             [] => format!("SELECT {digest}, '', pg_catalog.count(*) FROM {relation} {chosen} GROUP BY 1 ORDER BY 1"),
             _ => format!(
-                "SELECT {digest}, pg_catalog.md5({}), 1 FROM {relation} {chosen} ORDER BY 1",
+                "SELECT {digest}, pg_catalog.md5('{salt:016x}' || {}), 1 FROM {relation} {chosen} ORDER BY 1",
                 row(reading.columns)
             ),
         }
@@ -220,6 +222,11 @@ fn relation(row: Row) -> Option<(String, Relation)> {
 /// The table as it stands in FROM. Tables that inherit from one are tables of their own, and partitions are not.
 fn relation_of(table: &Table, partitioned: bool) -> String {
     format!("{}{} t", if partitioned { "" } else { "ONLY " }, table_name(table))
+}
+
+/// The salt as a seed of a hash, which is an int8.
+fn seed(salt: u64) -> String {
+    format!("'{}'::pg_catalog.int8", salt.cast_signed())
 }
 
 /// Values as one text.
