@@ -4,8 +4,7 @@
 
 The stack is the one in $REWIND_STACK_DIR, or in .local, unless the environment says where RDS is. The tests of an engine follow its
 source cluster from its creation (test_creation.py, then what is the engine's own, then test_rds.py) to its deletion: they build upon
-one another, and after an error the engine's others are skipped. Each check is a subtest: the test goes on when one fails. The engines
-may run side by side, each in one process: --numprocesses=2 --dist=loadgroup.
+one another, and after an error the engine's others are skipped. Each check is a subtest: the test goes on when one fails.
 """
 
 import os
@@ -40,10 +39,8 @@ def pytest_generate_tests(metafunc):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Of each engine as the files tell it, and all of it in one process."""
+    """One engine after the other; of each as the files tell it."""
     items.sort(key=lambda item: (NAMES.index(item.callspec.params["on"]), item.path, item.location[1]))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.callspec.params["on"]))
 
 
 @pytest.hookimpl(wrapper=True)
