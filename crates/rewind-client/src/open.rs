@@ -238,6 +238,7 @@ mod tests {
             by: "ann".to_owned(),
             from: "203.0.113.7".to_owned(),
             until: time("2026-11-23T13:00:00Z"),
+            database: None,
             at: Some(at),
         }
     }
