@@ -30,7 +30,7 @@ pub(crate) const ID_KEPT: usize = 81;
 const DATABASE_MAX: usize = 64;
 
 /// The security group that admits the address, or `none`.
-const GROUP: &str = "${OpenSecurityGroupId}";
+pub(crate) const GROUP: &str = "${OpenSecurityGroupId}";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -246,7 +246,7 @@ fn open() -> Vec<State> {
             .fails_to("CloseSource"),
         State::choice("IsAddressTaken")
             .comment("One rule admits an address to a port: that of another opening would go with it, and end this one.")
-            .when("$exists($rules[Description = $opening.id])", "RecordOpened")
+            .when(OWN_RULE, "RecordOpened")
             .when_with(
                 "$exists($rules[$string(FromPort) = $string($at.port) and (CidrIpv4 = $opening.from & '/32' or CidrIpv6 = $opening.from & '/128')])",
                 refused(
@@ -323,14 +323,11 @@ fn close() -> Vec<State> {
             .next("IsAddressLeft")
             .undo_fails_to("ConcludeNeedsOperator"),
         State::choice("IsAddressLeft")
-            .when("$exists($rules[Description = $opening.id])", "RevokeAddress")
+            .when(OWN_RULE, "RevokeAddress")
             // Without the lease it came here for its own rule alone: the record is of another opening, or of none.
             .when("$timed and $leaseKey = 'none'", "Closed")
             .next("RecordClosed"),
-        State::sdk("RevokeAddress", "ec2:revokeSecurityGroupIngress")
-            .progress("takes the address out of the security group")
-            .argument("GroupId", GROUP.into())
-            .argument("SecurityGroupRuleIds", jsonata("[$rules[Description = $opening.id].SecurityGroupRuleId]"))
+        revoke("RevokeAddress")
             // Otherwise the choice that follows would revoke what is gone.
             .assign("rules", Json::List(Vec::new()))
             .next("IsAddressLeft")
@@ -435,11 +432,22 @@ pub(crate) fn record_closed(name: &'static str) -> State {
 }
 
 /// A state that keeps the rules of the security group. Names it has none but the group's.
-fn rules(name: &'static str) -> State {
+pub(crate) fn rules(name: &'static str) -> State {
     let filter = object([("Name", "group-id".into()), ("Values", [GROUP].into())]);
     State::sdk(name, "ec2:describeSecurityGroupRules")
         .argument("Filters", Json::List(vec![filter]))
         .keep_as("rules", "$append([], $states.result.SecurityGroupRules)")
+}
+
+/// True where `$rules` has the rule of `$opening`.
+pub(crate) const OWN_RULE: &str = "$exists($rules[Description = $opening.id])";
+
+/// The state `name`: takes the rule of `$opening` out of the security group.
+pub(crate) fn revoke(name: &'static str) -> State {
+    State::sdk(name, "ec2:revokeSecurityGroupIngress")
+        .progress("takes the address out of the security group")
+        .argument("GroupId", GROUP.into())
+        .argument("SecurityGroupRuleIds", jsonata("[$rules[Description = $opening.id].SecurityGroupRuleId]"))
 }
 
 /// The detail of an event. `cluster` is an expression.

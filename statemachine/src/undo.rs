@@ -8,7 +8,7 @@ use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, leave, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
-use crate::open::{self, ID_KEPT, NAME_MAX, text_of_input};
+use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
@@ -70,6 +70,7 @@ fn states() -> Vec<State> {
             .assign("state", "unknown".into())
             .assign("cleanUp", object([]))
             .assign("opening", object([]))
+            .assign("rules", Json::List(Vec::new()))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
             .assign("restoredLeaseKey", "none".into())
@@ -402,15 +403,28 @@ fn states() -> Vec<State> {
         State::undo("CloseSource", "OpenSource")
             .progress("ends the reading of whoever the source is open to")
             .comment(
-                "Before clients may come back: the login goes, and its group with it. The rule of that group goes with the execution that \
-                 made it, or with its close. What cannot be closed is told and stays recorded, and stops nothing: whoever reads there must \
+                "Before clients may come back: the login goes, and its group with it. What cannot be closed is told and stays recorded, and stops nothing: whoever reads there must \
                  not keep clients from their database.",
             )
             .inputs(["opening"])
             .timeout(timeouts::OPEN_SOURCE)
             .keeps_what_was_undone()
-            .next("RecordSourceClosed")
+            .next("IsOpenGroupOurs")
             .catch(&ANY, told_open("could not be closed"), "IsUndoable"),
+        State::choice("IsOpenGroupOurs")
+            .comment("Without a group of its own there is no rule to take away.")
+            .when(&format!("'{GROUP}' = 'none'"), "RecordSourceClosed")
+            .next("ReadOpenRules"),
+        open::rules("ReadOpenRules")
+            .progress("reads whom the security group still admits")
+            .comment("The source has this group no more: a rule that is left keeps its address from another cluster, until the opening's own end.")
+            .next("IsOpenRuleLeft")
+            .catch(&ANY, Vec::new(), "RecordSourceClosed"),
+        State::choice("IsOpenRuleLeft")
+            .comment("The rule is the opening's by its description.")
+            .when(open::OWN_RULE, "RevokeOpenRule")
+            .next("RecordSourceClosed"),
+        open::revoke("RevokeOpenRule").next("RecordSourceClosed").tolerated(),
         open::record_closed("RecordSourceClosed")
             .assign("opening", object([]))
             .next("IsUndoable")
