@@ -46,7 +46,12 @@ fn hidden() -> String {
 /// An expression in which `$read` makes a sentence of a failure. The text that it makes goes to the table, to events and into mail, so
 /// what others chose, such as the comment of whoever rejects, stays on its line in it.
 pub(crate) fn explained(expression: &str) -> Json {
-    jsonata(format!("({READ}; {})", printable(expression)))
+    jsonata(explained_text(expression))
+}
+
+/// The same, as a part of a longer expression.
+pub(crate) fn explained_text(expression: &str) -> String {
+    format!("({READ}; {})", printable(expression))
 }
 
 /// An expression of a text that stays on its line and shows all that it holds.

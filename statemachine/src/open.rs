@@ -19,8 +19,18 @@ const LEASE: &str = "4 * 3600";
 /// Seconds after its time for which a close waits for the lease of somebody else.
 const LEASE_DEADLINE: u64 = 7_200;
 
+/// The most characters of the text in which somebody gives their name: it goes into the item of the recovery, into events and into mail.
+// Without a bound one input could make the item larger than Step Functions reads, and no undo could begin.
+pub(crate) const NAME_MAX: usize = 200;
+
+/// The characters of an id that are kept: one more than an execution's name has, so that no longer text becomes the id of a recovery.
+pub(crate) const ID_KEPT: usize = 81;
+
+/// The most characters of a database's name: 63 bytes on PostgreSQL, 64 characters on MySQL.
+const DATABASE_MAX: usize = 64;
+
 /// The security group that admits the address, or `none`.
-const GROUP: &str = "${OpenSecurityGroupId}";
+pub(crate) const GROUP: &str = "${OpenSecurityGroupId}";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -47,11 +57,12 @@ fn begin() -> Vec<State> {
                 ]),
             )
             // Of the expected type in any case: people get a refusal that they understand, and no failed expression.
-            .keep_as("id", &of_input("recovery", "string", "'none'"))
-            .keep_as("by", &of_input("by", "string", "'somebody who left no name'"))
-            .keep_as("from", &of_input("from", "string", "'nowhere'"))
+            .keep_as("id", &text_of_input("recovery", ID_KEPT, "'none'"))
+            .keep_as("by", &text_of_input("by", NAME_MAX, "'somebody who left no name'"))
+            // One character more than the longest that is taken: what is cut is refused, and never another address or database.
+            .keep_as("from", &text_of_input("from", 40, "'nowhere'"))
             .keep_as("seconds", &of_input("seconds", "number", "0"))
-            .keep_as("database", &of_input("database", "string", "null"))
+            .keep_as("database", &text_of_input("database", DATABASE_MAX + 1, "null"))
             .keep_as("close", "$type($states.input) = 'object' and $states.input.close = true")
             .assign("timed", false.into())
             .assign("recovery", object([]))
@@ -74,6 +85,15 @@ fn begin() -> Vec<State> {
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             // Otherwise DynamoDB may answer with the item of a moment ago, without the opening that somebody has just recorded.
             .argument("ConsistentRead", true.into())
+            // Nothing else of it: whatever people write into a request or a decision, the answer is never too large to be read.
+            .argument(
+                "ProjectionExpression",
+                "#state, cleanUp, #opening, #plan, recoveryId, executionArn, startedAt".into(),
+            )
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#opening", OPENING.into()), ("#plan", "plan".into())]),
+            )
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S)")
             .keep_as("opening", &of_record())
@@ -131,6 +151,14 @@ fn begin() -> Vec<State> {
                 refused(
                     "'it is opened to one address, such as 203.0.113.7, for 60 to 28800 seconds; nobody was let in; next step: rewind open ' & \
                      $id & ' --from <address>'",
+                ),
+                "IsLeaseTaken",
+            )
+            .when_with(
+                &format!("$type($database) = 'string' and ($length($database) = 0 or $length($database) > {DATABASE_MAX})"),
+                refused(
+                    "'no database has such a name; nobody was let in; next step: rewind open ' & $id & ' --from ' & $from & ' --database <its \
+                     name>'",
                 ),
                 "IsLeaseTaken",
             )
@@ -218,7 +246,7 @@ fn open() -> Vec<State> {
             .fails_to("CloseSource"),
         State::choice("IsAddressTaken")
             .comment("One rule admits an address to a port: that of another opening would go with it, and end this one.")
-            .when("$exists($rules[Description = $opening.id])", "RecordOpened")
+            .when(OWN_RULE, "RecordOpened")
             .when_with(
                 "$exists($rules[$string(FromPort) = $string($at.port) and (CidrIpv4 = $opening.from & '/32' or CidrIpv6 = $opening.from & '/128')])",
                 refused(
@@ -295,14 +323,11 @@ fn close() -> Vec<State> {
             .next("IsAddressLeft")
             .undo_fails_to("ConcludeNeedsOperator"),
         State::choice("IsAddressLeft")
-            .when("$exists($rules[Description = $opening.id])", "RevokeAddress")
+            .when(OWN_RULE, "RevokeAddress")
             // Without the lease it came here for its own rule alone: the record is of another opening, or of none.
             .when("$timed and $leaseKey = 'none'", "Closed")
             .next("RecordClosed"),
-        State::sdk("RevokeAddress", "ec2:revokeSecurityGroupIngress")
-            .progress("takes the address out of the security group")
-            .argument("GroupId", GROUP.into())
-            .argument("SecurityGroupRuleIds", jsonata("[$rules[Description = $opening.id].SecurityGroupRuleId]"))
+        revoke("RevokeAddress")
             // Otherwise the choice that follows would revoke what is gone.
             .assign("rules", Json::List(Vec::new()))
             .next("IsAddressLeft")
@@ -407,11 +432,22 @@ pub(crate) fn record_closed(name: &'static str) -> State {
 }
 
 /// A state that keeps the rules of the security group. Names it has none but the group's.
-fn rules(name: &'static str) -> State {
+pub(crate) fn rules(name: &'static str) -> State {
     let filter = object([("Name", "group-id".into()), ("Values", [GROUP].into())]);
     State::sdk(name, "ec2:describeSecurityGroupRules")
         .argument("Filters", Json::List(vec![filter]))
         .keep_as("rules", "$append([], $states.result.SecurityGroupRules)")
+}
+
+/// True where `$rules` has the rule of `$opening`.
+pub(crate) const OWN_RULE: &str = "$exists($rules[Description = $opening.id])";
+
+/// The state `name`: takes the rule of `$opening` out of the security group.
+pub(crate) fn revoke(name: &'static str) -> State {
+    State::sdk(name, "ec2:revokeSecurityGroupIngress")
+        .progress("takes the address out of the security group")
+        .argument("GroupId", GROUP.into())
+        .argument("SecurityGroupRuleIds", jsonata("[$rules[Description = $opening.id].SecurityGroupRuleId]"))
 }
 
 /// The detail of an event. `cluster` is an expression.
@@ -426,6 +462,14 @@ fn event(cluster: &str) -> String {
 fn of_input(field: &str, kind: &str, otherwise: &str) -> String {
     format!(
         "$type($states.input) = 'object' and $type($states.input.{field}) = '{kind}' ? $states.input.{field} : {otherwise}"
+    )
+}
+
+/// A text of the input, of at most so many characters, or what `otherwise` yields.
+pub(crate) fn text_of_input(field: &str, most: usize, otherwise: &str) -> String {
+    format!(
+        "$type($states.input) = 'object' and $type($states.input.{field}) = 'string' ? $substring($states.input.{field}, 0, {most}) : \
+         {otherwise}"
     )
 }
 

@@ -4,6 +4,7 @@
 use crate::json::{Json, jsonata, object};
 use crate::lease::{leave, release_key};
 use crate::machine::Machine;
+use crate::open::NAME_MAX;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 use crate::timeouts;
@@ -65,7 +66,12 @@ fn begin() -> Vec<State> {
             .assign("begun", true.into())
             .assign("readAgain", 0.into())
             .assign("recoveryArn", "unknown".into())
-            .keep_as("by", &of_input("$type($given.by) = 'string' ? $given.by : 'somebody who left no name'"))
+            .keep_as(
+                "by",
+                &of_input(&format!(
+                    "$type($given.by) = 'string' ? $substring($given.by, 0, {NAME_MAX}) : 'somebody who left no name'"
+                )),
+            )
             .keep_as("recovery", &of_input(RECOVERY))
             .assign("ending", object([]))
             .next("IsUndo"),
@@ -84,6 +90,12 @@ fn of_recovery() -> Vec<State> {
             .comment("A record that cannot be read is as good as one of a fence: a person has to look.")
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
+            // Nothing else of it: whatever people write into a request or a decision, the answer is never too large to be read.
+            .argument("ProjectionExpression", "#state, #cluster, newCluster, #plan, fenceBegunAt, cancel".into())
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#cluster", "cluster".into()), ("#plan", "plan".into())]),
+            )
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unplanned'")
             .keep_as("cluster", &of_item("cluster", "$cluster"))
             .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
@@ -229,6 +241,8 @@ fn of_undo() -> Vec<State> {
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
+            .argument("ProjectionExpression", "#state, #cluster, newCluster, executionArn".into())
+            .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#cluster", "cluster".into())]))
             .keep_as("state", &of_item("state", "'unknown'"))
             .keep_as("cluster", &of_item("cluster", "'unknown'"))
             .keep_as("newCluster", &of_item("newCluster", "'unknown'"))

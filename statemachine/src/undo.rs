@@ -2,13 +2,13 @@
 //! done, and calls the functions that did it again, last first. A recovery that had changed nothing yet leaves its restored cluster.
 //! docs/adr/0026-undo-from-any-state.md says why.
 
-use crate::conclude::{needs_operator, nothing_changed};
+use crate::conclude::{explained_text, needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, leave, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
-use crate::open;
+use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
@@ -45,16 +45,8 @@ fn states() -> Vec<State> {
                     ("startedAt", jsonata("$states.context.Execution.StartTime")),
                 ]),
             )
-            .keep_as(
-                "id",
-                "$type($states.input) = 'object' and $type($states.input.recovery) = 'string' ? \
-                 $states.input.recovery : 'none'",
-            )
-            .keep_as(
-                "by",
-                "$type($states.input) = 'object' and $type($states.input.by) = 'string' ? $states.input.by : \
-                 'somebody who left no name'",
-            )
+            .keep_as("id", &text_of_input("recovery", ID_KEPT, "'none'"))
+            .keep_as("by", &text_of_input("by", NAME_MAX, "'somebody who left no name'"))
             .keep_as("cancel", "$type($states.input) = 'object' and $states.input.cancel = true")
             .assign("recovery", object([]))
             .assign("plan", object([]))
@@ -78,6 +70,7 @@ fn states() -> Vec<State> {
             .assign("state", "unknown".into())
             .assign("cleanUp", object([]))
             .assign("opening", object([]))
+            .assign("rules", Json::List(Vec::new()))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
             .assign("restoredLeaseKey", "none".into())
@@ -107,6 +100,17 @@ fn states() -> Vec<State> {
             // The recovery may have ended a moment ago, and the clean-up may just have noted that it deletes the
             // source.
             .argument("ConsistentRead", true.into())
+            // Nothing else of it: whatever people write into a request or a decision, the answer is never too large to be read.
+            .argument(
+                "ProjectionExpression",
+                "#state, fenceBegunAt, stoppedIn, resumedBy, endedAt, recordsSentAt, outcome, moved, cleanUp, #opening, #plan, recoveryId, \
+                 executionArn, startedAt"
+                    .into(),
+            )
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#opening", open::OPENING.into()), ("#plan", "plan".into())]),
+            )
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
             .keep_as("stopped", "$exists($states.result.Item.stoppedIn.S)")
@@ -399,19 +403,33 @@ fn states() -> Vec<State> {
         State::undo("CloseSource", "OpenSource")
             .progress("ends the reading of whoever the source is open to")
             .comment(
-                "Before clients may come back: the login goes, and its group with it. The rule of that group goes with the execution that \
-                 made it, or with its close.",
+                "Before clients may come back: the login goes, and its group with it. What cannot be closed is told and stays recorded, and stops nothing: whoever reads there must \
+                 not keep clients from their database.",
             )
             .inputs(["opening"])
             .timeout(timeouts::OPEN_SOURCE)
             .keeps_what_was_undone()
-            .next("RecordSourceClosed")
-            .fails_to("IsAnythingLeft"),
+            .next("IsOpenGroupOurs")
+            .catch(&ANY, told_open("could not be closed"), "IsUndoable"),
+        State::choice("IsOpenGroupOurs")
+            .comment("Without a group of its own there is no rule to take away.")
+            .when(&format!("'{GROUP}' = 'none'"), "RecordSourceClosed")
+            .next("ReadOpenRules"),
+        open::rules("ReadOpenRules")
+            .progress("reads whom the security group still admits")
+            .comment("The source has this group no more: a rule that is left keeps its address from another cluster, until the opening's own end.")
+            .next("IsOpenRuleLeft")
+            .catch(&ANY, Vec::new(), "RecordSourceClosed"),
+        State::choice("IsOpenRuleLeft")
+            .comment("The rule is the opening's by its description.")
+            .when(open::OWN_RULE, "RevokeOpenRule")
+            .next("RecordSourceClosed"),
+        open::revoke("RevokeOpenRule").next("RecordSourceClosed").tolerated(),
         open::record_closed("RecordSourceClosed")
             .assign("opening", object([]))
             .next("IsUndoable")
             .catch(&CONDITION_FAILED, vec![set_to("opening", object([]))], "IsUndoable")
-            .fails_to("IsAnythingLeft"),
+            .catch(&ANY, told_open("is closed, and that could not be recorded"), "IsUndoable"),
         State::step("ReadRecords")
             .function("SwapDns")
             .progress("reads from the zone where the records lead")
@@ -763,6 +781,17 @@ fn of_record(expression: &str, otherwise: &str) -> String {
          $exists($item.moved.S) ? $parse($item.moved.S) : {{}}; $exists($o.strategy) and $exists($item.plan.S) ? \
          {expression} : {otherwise})"
     )
+}
+
+/// People are told how the close of what was open failed, and the undo goes on. The record stays, so that the opening's own end, or somebody's
+/// close, finds it.
+fn told_open(how: &str) -> Assign {
+    let told = explained_text(&format!(
+        "$f := $merge([{{'Error': 'Unknown', 'Cause': ''}}, $states.errorOutput, {{'state': $states.context.State.Name}}]); $text := $plan.cluster & \
+         ', which was open to ' & $substring($string($opening.by), 0, {NAME_MAX}) & ' from ' & $string($opening.from) & ', {how}: ' & $read($f) & \
+         '; next step: rewind open ' & $id & ' --close'; $substring($text, 0, 4000)"
+    ));
+    vec![set("undone", &format!("$append($undone, [{told}])")), set_to("opening", object([]))]
 }
 
 /// The seconds for which a function of the recovery may run. Once a record was sent it may have released jobs, which takes the longest;

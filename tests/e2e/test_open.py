@@ -104,8 +104,7 @@ def test_it_closes_when_its_time_is_over_and_before_an_undo(stack, engine):
     with cluster.connect(user="app", password=APP_PASSWORD, host=cluster.record) as session:
         session.execute("INSERT INTO t VALUES (4)")
     assert "opening" not in stack.item(f"recovery#{run.id}"), "what the record tells"
-    # The rule goes with the execution that made it. Until then the address is refused to others.
-    wait_until(lambda: not rules(stack, run), "the end of the rule of what the undo closed", 100)
+    assert rules(stack, run) == [], "whom the security group admits"
 
 
 def rules(stack, run):

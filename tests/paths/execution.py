@@ -240,3 +240,5 @@ def problems_of_table(deployment, scenario, recovery, ended, lease):
     if kept and scenario.error is not None and scenario.recorded is True:
         if kept["error"]["S"] != ended.get("error") or kept["cause"]["S"] != ended.get("cause") or "approval" in kept:
             yield f"the table tells it otherwise: {kept}"
+    if (length := len((kept or {}).get("decision", {}).get("S", ""))) > 25_000:
+        yield f"the decision in the table has {length} characters"

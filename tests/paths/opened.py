@@ -24,6 +24,9 @@ WAITED = ["ReleaseLeaseOpened", "WaitUntilOver", *READ[1:]]
 OVER = [*WAITED, "AcquireLease", *READ[1:], *CLOSED, "Closed"]
 SUCCESS = [*OPENED, *OVER]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "AnnounceFailure", *RELEASED, "NeedsOperator"]
+# Step Functions carries 256 KiB, and DynamoDB keeps 400 KB.
+LONG = "x" * 250_000
+LARGE = {"request": "x" * 270_000}
 TABLE, EC2, EVENTS = "DynamoDB.AmazonDynamoDBException", "Ec2.Ec2Exception", "EventBridge.EventBridgeException"
 
 
@@ -69,6 +72,11 @@ def problems_of_table(deployment, scenario, recovery, cluster):
     last = json.loads(item["lastOpening"]["S"]) if "lastOpening" in item else None
     if scenario.path == SUCCESS and (last or {}).get("closedBy") != "its time":
         yield f"the last opening is {last}"
+    # Whatever the input holds, the item can be read by all machines.
+    given = scenario.request["given"]
+    name = (last or {}).get("closedBy" if given.get("close") else "by")
+    if "by" in given and name != given["by"][:200]:
+        yield f"the name in the item is {name}"
 
 
 def scenario(name, path, *rest, item=(), given=None, open=False, left=False, **more):
@@ -83,6 +91,9 @@ def opening(recovery):
 
 def scenarios():
     yield scenario("until its time is over", SUCCESS, calls={"OpenSource": 1, "CloseSource": 1})
+    yield scenario("by somebody with a name of the longest", SUCCESS, given={"by": LONG, "database": "x" * 64})
+    # A request is of any size, and a record of another version may be: neither is read.
+    yield scenario("of an item that is larger than a machine reads", SUCCESS, item=LARGE)
     yield from refused()
     yield from failing()
     yield from closing()
@@ -103,6 +114,10 @@ def refused():
     ]:  # fmt: skip
         yield scenario(f"for {what}", REFUSED, *no, given=given)
     yield scenario("while another works there", [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED], "LeaseHeld", ["nothing was changed"], held=True)
+    for what, given in [("a name that is no database's", {"database": "x" * 65}), ("no name", {"database": ""}), ("a long name", {"database": LONG})]:
+        yield scenario(f"for {what}", REFUSED, "InvalidRequest", ["no database has such a name", "nobody was let in"], given=given)
+    yield scenario("a long text for the recovery", REFUSED, *no, item=None, given={"recovery": LONG})
+    yield scenario("a long text for the address", REFUSED, *no, given={"from": "1" * len(LONG)})
     condition = {"RecordOpening": "DynamoDB.ConditionalCheckFailedException"}
     yield scenario("changed before it is recorded", [*UNDER_LEASE, "RecordOpening", *RELEASED, *NOT_OPENED], *no, mocked=condition)
 
@@ -144,6 +159,8 @@ def closing():
     closed = [*UNDER_LEASE, *NOTHING_LEFT, "Closed"]
     yield scenario("closed by hand", closed, item={"opening": opening("another")}, given=close, calls={"OpenSource": 0, "CloseSource": 1})
     yield scenario("closed by hand after an undo", closed, item={"opening": opening("another"), "state": "Undone"}, given=close)
+    yield scenario("closed by hand by somebody with a name of the longest", closed, item={"opening": opening("another")}, given=close | {"by": LONG})
+    yield scenario("closed by hand in an item that is larger than a machine reads", closed, item={"opening": opening("another")} | LARGE, given=close)
     yield scenario("closed already", [*READ, *DONE, "Closed"], given=close, calls={"CloseSource": 0})
     held = [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED]
     yield scenario("closed by hand while another works there", held, "LeaseHeld", item={"opening": opening("another")}, given=close, held=True, open=True)

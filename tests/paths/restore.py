@@ -68,6 +68,10 @@ def scenarios():
     found = [
         Scenario("success without approval", SUCCESS),
         Scenario(
+            "approved in a text of the longest", APPROVED, request=WITH_APPROVAL,
+            decide=(1, {"decision": "approved", "by": "a" * 60_000, "comment": "c" * 60_000, "hash": "h", "more": ["m" * 60_000]}),
+        ),  # fmt: skip
+        Scenario(
             "approved", APPROVED, request=WITH_APPROVAL, decide=(1, {"decision": "approved", "by": "ana", "hash": "h"})
         ),
         Scenario(

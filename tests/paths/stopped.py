@@ -79,7 +79,7 @@ def run_undo(deployment, scenario):
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item=fence)
     for name in (cluster, restored):
         hold(deployment, name, undo if request["holder"] == "undo" else request["holder"])
-    given = json.dumps({"recovery": recovery, "by": "ana"})
+    given = json.dumps({"recovery": recovery, "by": request["by"]})
     detail = {
         "name": undo, "executionArn": f"arn:of:{undo}", "status": "ABORTED", "input": given, "stateMachineArn": deployment.known["undo"],
     }  # fmt: skip
@@ -105,7 +105,7 @@ def problems_of_undone(recovery, scenario, before, after, ended):
     told = [after[name]["S"] for name in ("state", "error", "cause")]
     if told != [scenario.recorded, ended.get("error"), ended.get("cause")]:
         yield f"the record tells {told}"
-    if (undo["id"], undo["by"], undo["undone"]) != (f"{recovery}-undo", "ana", []) or not undo["at"]:
+    if (undo["id"], undo["by"], undo["undone"]) != (f"{recovery}-undo", scenario.request["by"][:200], []) or not undo["at"]:
         yield f"the undo in the record is {undo}"
 
 
@@ -146,9 +146,9 @@ def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", giv
     return Scenario(f"stopped: {name}", path, *rest, request=request, machine=STOPPED, recorded=recorded, **more)
 
 
-def of_undo(name, path, *rest, item=None, holder="undo", begun=False, **more):
+def of_undo(name, path, *rest, item=None, holder="undo", begun=False, by="ana", **more):
     more = {"recorded": None} | more
-    request = {"item": item or {}, "holder": holder, "begun": begun}
+    request = {"item": item or {}, "holder": holder, "begun": begun, "by": by}
     return Scenario(f"stopped: an undo {name}", path, *rest, request=request, machine=STOPPED, **more)
 
 
@@ -165,6 +165,8 @@ def of_undos():
     yield of_undo("half-way: its leases are left to the recovery", HALF_WAY, begun=True, **half_way)
     yield of_undo("of a recovery that it had ended: its leases are left to the recovery", HALF_WAY, item={"state": "Running"}, **half_way)
     yield of_undo("of one that needs a person already", HALF_WAY, item={"state": "NeedsOperator", "error": "Bug", "cause": "so"}, **half_way)
+    yield of_undo("by somebody with a name of the longest", HALF_WAY, begun=True, by="x" * 200_000, **half_way)
+    yield of_undo("of an item that is larger than a machine reads", HALF_WAY, begun=True, item={"request": "x" * 270_000}, **half_way)
     other = {"holder": "the-other-one"}
     yield of_undo("before it held a lease: the recovery is what it was", NOT_BEGUN, **other)
     yield of_undo("under its leases, before its first change: the recovery is what it was, and the leases are free", WAITED)
@@ -200,6 +202,7 @@ def of_recovery():
     called = {"error": "OutcomeUnknown", "lease_stays": True}
     by_undo = ["next step: rewind undo stopped--", "may be fenced, and the records may point at"]
     yield scenario("before the fence: the cluster is free again", FREE, item={}, recorded="NothingChanged")
+    yield scenario("an item that is larger than a machine reads", FREE, item={"request": "x" * 270_000}, recorded="NothingChanged")
     yield scenario("while people are asked", FREE, item={"state": "AwaitingApproval"}, recorded="NothingChanged")
     yield scenario("after the fence began: a person is called", CALLED, cause=by_undo, item=BEGUN, recorded="NeedsOperator", **called)
     yield scenario(

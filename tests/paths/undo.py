@@ -95,6 +95,8 @@ def run(deployment, scenario):
     before = item(recovery, **scenario.request["item"])
     if before:
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item=before)
+    if scenario.request["rule"] is not None:
+        admit(deployment, scenario.request["item"]["opening"])
     hold_lease(deployment, scenario, f"{lease}-rewind" if scenario.held == "restored" else lease)
     if scenario.held == "own":  # an earlier undo left both
         hold_lease(deployment, scenario, f"{lease}-rewind")
@@ -108,9 +110,28 @@ def run(deployment, scenario):
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
         *problems_of_table(scenario, recovery, ended, before, after, left),
+        *problems_of_rule(deployment, scenario),
         *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
         *(problems_of_left(recovery, [left, of_restored]) if scenario.end == "NeedsOperator" and not LEAVE & set(scenario.mocked or {}) else []),
     ]
+
+
+def admit(deployment, opening):
+    """Adds the rule of an opening to the security group."""
+    opening = json.loads(opening)
+    block = {"CidrIpv6": f"2001:db8:1::{abs(hash(opening['id'])) % 65_536:x}/128", "Description": opening["id"]}
+    rule = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "Ipv6Ranges": [block]}
+    deployment.client("ec2").authorize_security_group_ingress(GroupId=deployment.known["group"], IpPermissions=[rule])
+
+
+def problems_of_rule(deployment, scenario):
+    if scenario.request["rule"] is None:
+        return
+    opening = json.loads(scenario.request["item"]["opening"])["id"]
+    found = deployment.client("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [deployment.known["group"]]}])
+    left = [rule for rule in found["SecurityGroupRules"] if rule.get("Description") == opening]
+    if bool(left) != scenario.request["rule"]:
+        yield f"the security group admits {left}"
 
 
 def problems_of_left(recovery, leases):
@@ -189,15 +210,19 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         failed = {state for state, entries in scenario.script.items() if "error" in entries[-1] and entries[-1].get("always")}
         marks |= {"AwaitInSync", "ConfirmSource"} - failed
         if "CloseSource" in scenario.path:
-            expected["undone"] = ["closed what was open", *expected["undone"]]
-            marks = marks | {"CloseSource"}
+            closing = scenario.request["closing"].format(id=recovery, old=old)
+            closed = [] if "CloseSource" in scenario.script else ["closed what was open"]
+            expected["undone"] = [*closed, *([closing] if closing else []), *expected["undone"]]
+            marks = marks | ({"CloseSource"} if closed else set())
+            if ("opening" in after) != bool(closing):
+                yield f"by its record it is {'open' if 'opening' in after else 'closed'}"
         timings = answer.pop("timings", {})
         if answer != expected or set(timings) != marks:
             yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
 
 
-def scenario(name, path, *rest, item=None, given=None, by="ana", told=(), unconfirmed=(), machine=UNDO, **more):
-    request = {"item": item or {}, "given": given, "by": by, "told": told, "unconfirmed": unconfirmed}
+def scenario(name, path, *rest, item=None, given=None, by="ana", told=(), unconfirmed=(), closing="", rule=None, machine=UNDO, **more):
+    request = {"item": item or {}, "given": given, "by": by, "told": told, "unconfirmed": unconfirmed, "closing": closing, "rule": rule}
     return Scenario(f"undo: {name}", path, *rest, request=request, machine=machine, **more)
 
 
@@ -215,6 +240,12 @@ def ways():
         given={"recovery": "undo--whoever-left-no-name-is-told-so"},
         by="somebody who left no name",
     )
+    long = "x" * 250_000
+    yield scenario(
+        "by somebody with a name of the longest", SUCCESS, given={"recovery": "undo--by-somebody-with-a-name-of-the-longest", "by": long}, by=long[:200]
+    )
+    # A request is of any size: no undo reads it.
+    yield scenario("of an item that is larger than a machine reads", SUCCESS, item={"request": "x" * 270_000})
     yield scenario(
         "one that was half undone is undone whole, and its error goes",
         SUCCESS,
@@ -507,18 +538,31 @@ def failing():
 
 
 def opened(broken):
-    """The source is open to somebody who reads there: closed first, or nothing is undone."""
-    fields = {"id": "an-opening", "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"}
-    is_open = {"opening": json.dumps(fields, separators=(",", ":"))}
+    """The source is open to somebody who reads there: it is closed first. What cannot be closed is told, and the recovery is undone."""
     under_lease = len([*READ, *OVER_BY_NOW, *UNDER_LEASE])
-    closed = [*SUCCESS[:under_lease], "CloseSource", "RecordSourceClosed", "IsUndoable", *SUCCESS[under_lease:]]
-    yield scenario("what is open is closed first", closed, item=is_open, calls={"CloseSource": 1})
-    refused = [*up_to("CloseSource", closed), *RELEASED]
-    script = {"CloseSource": always("RewindFailed", "no way")}
-    yield scenario("what is open cannot be closed", refused, "RewindFailed", ["no way"], item=is_open, script=script, calls=NO_CALLS)
-    yield scenario(
-        "RecordSourceClosed throws", [*up_to("RecordSourceClosed", closed), *RELEASED], "Unavailable", item=is_open,
-        mocked={"RecordSourceClosed": broken}, calls=NO_CALLS,
+    closing = ["CloseSource", "IsOpenGroupOurs", "ReadOpenRules", "IsOpenRuleLeft", "RevokeOpenRule", "RecordSourceClosed", "IsUndoable"]
+
+    def path(*without):
+        return [*SUCCESS[:under_lease], *(state for state in closing if state not in without), *SUCCESS[under_lease:]]
+
+    def of(name, path, **more):
+        fields = {"id": f"the opening: {name}", "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"}
+        is_open = {"opening": json.dumps(fields, separators=(",", ":"))}
+        return scenario(name, path, item=is_open, **{"rule": False, "calls": {call: 1 for call in STEPS}} | more)
+
+    yield of("what is open is closed first", path(), calls={"CloseSource": 1})
+    yield of("what is open is closed first, whose address was never admitted", path("RevokeOpenRule"), rule=None)
+    yield of("ReadOpenRules throws: the rule stays", path("IsOpenRuleLeft", "RevokeOpenRule"), mocked={"ReadOpenRules": "Ec2.Ec2Exception"}, rule=True)
+    yield of("RevokeOpenRule throws: the rule stays", path(), mocked={"RevokeOpenRule": "Ec2.Ec2Exception"}, rule=True)
+    told = "{{old}}, which was open to ben from 203.0.113.9, {how}; next step: rewind open {{id}} --close"
+    for error in ["RewindFailed", "Unavailable", "InvalidRequest", "Bug"]:
+        yield of(
+            f"what is open cannot be closed, by {error}: it is undone all the same", path(*closing[1:-1]), rule=True,
+            script={"CloseSource": always(error, "no way")}, closing=told.format(how=f"could not be closed: no way [{error} in CloseSource]"),
+        )  # fmt: skip
+    yield of(
+        "RecordSourceClosed throws: it is undone all the same", path(), mocked={"RecordSourceClosed": broken},
+        closing=told.format(how=f"is closed, and that could not be recorded: told to [{broken} in RecordSourceClosed]"),
     )  # fmt: skip
 
 

@@ -302,6 +302,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         fence_begun_at: None,
         clean_up: None,
         opening: None,
+        last_opening: None,
         resumed_by: None,
         error: None,
         cause: None,

@@ -163,6 +163,7 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         fence_begun_at: text(item, "fenceBegunAt").map(|at| time(&at)).transpose()?,
         clean_up: json(item, "cleanUp", &mut unreadable),
         opening: json(item, "opening", &mut unreadable),
+        last_opening: json(item, "lastOpening", &mut unreadable),
         resumed_by: text(item, "resumedBy"),
         error: text(item, "error"),
         cause: text(item, "cause"),

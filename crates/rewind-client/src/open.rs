@@ -29,7 +29,7 @@ pub struct AskedOpening {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenedNow {
     /// It is open.
-    Open(Opening),
+    Open(Box<Opening>),
     /// It is closed.
     Closed,
 }
@@ -116,7 +116,9 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             let record = self.recoveries.recovery(id).await?;
             let opening = record.and_then(|record| record.opening).filter(|opening| opening.id == started.id);
             match (execution.status, opening) {
-                (Status::Running, Some(opening)) if opening.at.is_some() => return Ok(OpenedNow::Open(opening)),
+                (Status::Running, Some(opening)) if opening.at.is_some() => {
+                    return Ok(OpenedNow::Open(Box::new(opening)));
+                }
                 (Status::Running, _) => clock.sleep(timeouts::POLL_SHORTEST).await,
                 // It was closed before anybody saw it open.
                 (Status::Succeeded, _) => return Ok(OpenedNow::Closed),
@@ -238,6 +240,7 @@ mod tests {
             by: "ann".to_owned(),
             from: "203.0.113.7".to_owned(),
             until: time("2026-11-23T13:00:00Z"),
+            database: None,
             at: Some(at),
         }
     }
@@ -293,7 +296,7 @@ mod tests {
             aws.state().records.get_mut("r-1").unwrap().opening = Some(opening(started));
         })
         .await;
-        assert_eq!(opened, Ok(OpenedNow::Open(opening(started))));
+        assert_eq!(opened, Ok(OpenedNow::Open(Box::new(opening(started)))));
         let (name, input) = aws.state().started[0].clone();
         assert_eq!(name, started);
         assert_eq!(input, json!({ "recovery": "r-1", "by": "ann", "from": "203.0.113.7", "seconds": 3600 }));

@@ -125,6 +125,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         fence_begun_at: None,
         clean_up: None,
         opening: None,
+        last_opening: None,
         resumed_by: None,
         error: execution.error,
         cause: execution.cause,

@@ -28,6 +28,9 @@ pub struct Opening {
     pub from: String,
     /// The time at which it is closed.
     pub until: Timestamp,
+    /// The database, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The connection; none while it is being opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<OpenedAt>,

@@ -45,6 +45,10 @@ pub struct RecoveryRecord {
     /// The way into what it left behind, while it is open to somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
+    /// The last one that is closed; none in a list.
+    // What people read of it is in the table; a close that is repeated needs it.
+    #[serde(skip)]
+    pub last_opening: Option<Opening>,
     /// The id of the recovery that adopted the restored cluster of this one.
     pub resumed_by: Option<String>,
     /// The name of the error with which the recovery ended.

@@ -129,7 +129,7 @@ fn record_text(record: &Value) -> String {
 }
 
 /// Quotes a word for a shell, where it needs that.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:@=,+-".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

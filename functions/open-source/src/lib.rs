@@ -10,9 +10,9 @@ use kept::KeptCluster;
 use rewind_access::{Access, writer};
 use rewind_aws::opening_secrets::OpeningSecrets;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, set_security_groups};
-use rewind_aws::recoveries::ReadNotes;
+use rewind_aws::recoveries::{ReadNotes, Recoveries};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, OpenedAt, Plan, Recovery, StepError, one_address, opened_secret, opened_user};
+use rewind_core::{Clock, OpenedAt, Opening, Plan, Recovery, StepError, one_address, opened_secret, opened_user};
 use rewind_db::opening::{ReadingLogin, close_login, databases_to_open, open_login};
 use rewind_db::{Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
@@ -38,7 +38,7 @@ pub const ACTIONS: &[&str] = &[
 pub struct OpenSource<C, S, N, K> {
     /// The login to the databases, and the secrets.
     pub access: Access<C, S>,
-    /// The table, which has the record of a fence.
+    /// The table, which has the record of a fence, and of the opening.
     pub notes: N,
     /// The time.
     pub clock: K,
@@ -71,22 +71,28 @@ pub struct Asked {
     /// The database; none: the only one that there is.
     #[serde(default)]
     pub database: Option<String>,
-    /// The connection, once it is open.
-    #[serde(default)]
-    pub at: Option<OpenedAt>,
+}
+
+impl Asked {
+    /// True of the record of this opening. What is recorded beside it, such as the connection, is read from the record.
+    fn is(&self, recorded: &Opening) -> bool {
+        (&self.id, &self.from, self.until, &self.database)
+            == (&recorded.id, &recorded.from, recorded.until, &recorded.database)
+    }
 }
 
 impl<C, S, N, K> Step for OpenSource<C, S, N, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins + OpeningSecrets,
-    N: ReadNotes,
+    N: ReadNotes + Recoveries,
     K: Clock,
 {
     type Input = Input;
     type Output = OpenedAt;
 
     async fn run(&self, Input { recovery, plan, opening }: Input) -> Result<OpenedAt, StepError> {
+        self.refuse_unrecorded(&recovery.id, &opening).await?;
         let from = one_address(&opening.from).map_err(refusals::not_one_address)?;
         let kept = self.kept(&plan);
         kept.refuse_unfenced(&self.notes, &recovery.id).await?;
@@ -100,15 +106,17 @@ where
         let user = opened_user(&recovery.id);
         let target = writer(&cluster)?;
         // The fields of a secret that RDS makes, which clients know how to read.
+        let password = password();
         let login = json!({
             "engine": cluster.engine.to_string(), "host": target.host, "port": target.port, "dbname": database,
-            "username": user, "password": password(),
+            "username": user, "password": password,
         });
         // Before the login, so that no login is there whose password nobody can find.
-        let login = self.access.secrets.keep_opening_login(&opened_secret(&opening.id), &recovery.id, &login).await?;
+        let secret = self.access.secrets.keep_opening_login(&opened_secret(&opening.id), &recovery.id, &login).await?;
         let reading = ReadingLogin {
             user: user.clone(),
-            password: login.password,
+            // Made here on every run, and never read from a secret: somebody else may have written that.
+            password,
             from,
             until: opening.until,
             database: database.clone(),
@@ -126,12 +134,13 @@ where
             port: target.port,
             database,
             user,
-            secret: login.arn,
+            secret,
             network: network(&cluster, groups.as_deref(), &opening.from),
         })
     }
 
     async fn undo(&self, Input { recovery, plan, opening }: Input) -> Result<Undone, StepError> {
+        let recorded = self.recorded(&recovery.id, &opening).await?;
         let kept = self.kept(&plan);
         let mut undone = Vec::new();
         let found = self.access.clusters.cluster(&kept.name).await?;
@@ -146,7 +155,7 @@ where
             // With the fence lifted, a database that was closed again would keep clients out.
             let is_fenced = kept.is_fenced(&self.notes, &recovery.id).await?;
             let (server, session) = self.enter(&recovery.id, &plan, &cluster).await?;
-            let asked = opening.at.map(|at| at.database).or(opening.database);
+            let asked = recorded.at.map(|at| at.database).or(recorded.database);
             // The one that was opened, if any was.
             let database = chosen(&cluster.name, databases_to_open(&session).await?, asked).unwrap_or_default();
             let user = opened_user(&recovery.id);
@@ -166,8 +175,26 @@ impl<C, S, N, K> OpenSource<C, S, N, K>
 where
     C: ReadClusters,
     S: Logins,
+    N: Recoveries,
     K: Clock,
 {
+    /// Refuses an opening that no machine has recorded: whoever may call the function alone opens nothing.
+    async fn refuse_unrecorded(&self, id: &str, asked: &Asked) -> Result<(), StepError> {
+        let recovery = self.notes.recovery(id).await?;
+        match recovery.and_then(|recovery| recovery.opening).is_some_and(|opening| asked.is(&opening)) {
+            true => Ok(()),
+            false => Err(refusals::not_recorded(id, &asked.id)),
+        }
+    }
+
+    /// The record of what is to be closed: what is open, or where nothing is, the last that was.
+    async fn recorded(&self, id: &str, asked: &Asked) -> Result<Opening, StepError> {
+        let recovery = self.notes.recovery(id).await?;
+        // The user is one for all openings of a recovery: closing an earlier one would end what is open now.
+        let recorded = recovery.and_then(|recovery| recovery.opening.or(recovery.last_opening));
+        recorded.filter(|recorded| asked.is(recorded)).ok_or_else(|| refusals::not_recorded_to_close(id, &asked.id))
+    }
+
     fn kept(&self, plan: &Plan) -> KeptCluster {
         KeptCluster::of(plan, &self.fence_groups)
     }

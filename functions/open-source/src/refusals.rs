@@ -14,6 +14,20 @@ pub(crate) fn not_one_address(why: String) -> StepError {
     refused(why)
 }
 
+pub(crate) fn not_recorded(id: &str, opening: &str) -> StepError {
+    refused(format!("{opening} is not recorded as what is open of {id}"))
+        .advice(format!("rewind open {id} --from <address> records and opens it"))
+}
+
+pub(crate) fn not_recorded_to_close(id: &str, opening: &str) -> StepError {
+    StepError::new(
+        ErrorName::InvalidRequest,
+        format!("{opening} is neither what is open of {id} nor what was open last"),
+    )
+    .changed("nothing was changed")
+    .advice(format!("rewind open {id} --close closes what is recorded as open"))
+}
+
 pub(crate) fn not_fenced(cluster: &str, id: &str) -> StepError {
     refused(format!("{cluster} is not fenced by {id}"))
         .advice(format!("log in to {cluster} as ever; rewind status {id} shows how the clusters stand"))

@@ -2,12 +2,11 @@
 
 use super::*;
 use rewind_aws::AwsResult;
-use rewind_aws::fixtures::{ManualClock, in_place_plan, plan, recovery, source, time};
-use rewind_aws::opening_secrets::KeptLogin;
+use rewind_aws::fixtures::{ManualClock, in_place_plan, plan, recovery, recovery_record, source, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::secrets::Login;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{ErrorName, FencesSeen, LeaseSeen};
+use rewind_core::{ErrorName, FencesSeen, LeaseSeen, RecoveryRecord};
 use rewind_db::{Network, Settings};
 use serde_json::Value;
 use std::sync::Mutex;
@@ -26,9 +25,9 @@ impl Logins for FakeSecrets {
 }
 
 impl OpeningSecrets for FakeSecrets {
-    async fn keep_opening_login(&self, name: &str, _: &str, login: &Value) -> AwsResult<KeptLogin> {
+    async fn keep_opening_login(&self, name: &str, _: &str, _: &Value) -> AwsResult<String> {
         self.0.lock().unwrap().push(name.to_owned());
-        Ok(KeptLogin { arn: name.to_owned(), password: login["password"].as_str().unwrap().to_owned() })
+        Ok(name.to_owned())
     }
     async fn delete_opening_login(&self, name: &str) -> AwsResult<bool> {
         let mut secrets = self.0.lock().unwrap();
@@ -38,25 +37,39 @@ impl OpeningSecrets for FakeSecrets {
     }
 }
 
-/// The record of the source's fence.
-struct Fence(bool);
+/// The record of the source's fence, and the openings that the item of the recovery records: what is open, and what was open last.
+struct Table {
+    fenced: bool,
+    open: Option<Opening>,
+    last: Option<Opening>,
+}
 
-impl ReadNotes for Fence {
+impl ReadNotes for Table {
     async fn fences(&self, _: &str) -> AwsResult<FencesSeen> {
-        Ok(FencesSeen { source: self.0, restored: false, source_lifted_at: None })
+        Ok(FencesSeen { source: self.fenced, restored: false, source_lifted_at: None })
     }
     async fn lease(&self, _: &str) -> AwsResult<Option<LeaseSeen>> {
         Ok(None)
     }
 }
 
-type Fake = OpenSource<FakeRds, FakeSecrets, Fence, ManualClock>;
+impl Recoveries for Table {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
+        let (opening, last_opening) = (self.open.clone(), self.last.clone());
+        Ok((id == recovery().id).then(|| RecoveryRecord { opening, last_opening, ..recovery_record(&plan()) }))
+    }
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
+        Ok(Vec::new())
+    }
+}
+
+type Fake = OpenSource<FakeRds, FakeSecrets, Table, ManualClock>;
 
 fn step(clusters: &FakeRds, fenced: bool) -> Fake {
     let network = Network::new(Settings::default()).unwrap();
     OpenSource {
         access: Access { clusters: clusters.clone(), secrets: FakeSecrets::default(), network },
-        notes: Fence(fenced),
+        notes: Table { fenced, open: Some(recorded(&input().opening)), last: None },
         clock: ManualClock::at(NOW),
         fence_groups: vec!["sg-fence".to_owned()],
         open_group: Some("sg-open".to_owned()),
@@ -69,9 +82,14 @@ fn input() -> Input {
         from: "203.0.113.7".to_owned(),
         until: time(UNTIL),
         database: Some("shop".to_owned()),
-        at: None,
     };
     Input { recovery: recovery(), plan: plan(), opening: asked }
+}
+
+/// The record of an opening.
+fn recorded(asked: &Asked) -> Opening {
+    let Asked { id, from, until, database } = asked.clone();
+    Opening { id, by: "ann".to_owned(), from, until, database, at: None }
 }
 
 /// The source as its recovery left it.
@@ -112,6 +130,62 @@ async fn what_the_recovery_did_not_leave_behind_is_not_opened() {
     }
 }
 
+/// An opening that differs from `input`'s in one field, for each field.
+fn others() -> Vec<Input> {
+    let edits: [fn(&mut Asked); 5] = [
+        |asked| asked.id = "r-2-open".to_owned(),
+        |asked| asked.from = "203.0.113.8".to_owned(),
+        |asked| asked.until = time("2026-11-23T14:00:00Z"),
+        |asked| asked.database = Some("payments".to_owned()),
+        |asked| asked.database = None,
+    ];
+    let mut others = Vec::new();
+    for edit in edits {
+        let mut other = input();
+        edit(&mut other.opening);
+        others.push(other);
+    }
+    others
+}
+
+#[tokio::test]
+async fn nothing_is_opened_that_the_item_of_the_recovery_does_not_record() {
+    let clusters = fenced(|_| {});
+    let mut step = step(&clusters, true);
+    for other in others() {
+        refused(&step, &clusters, other, "is not recorded as what is open").await;
+    }
+    // What was closed is not opened again, and nothing of a recovery that is not there.
+    step.notes.last = step.notes.open.take();
+    refused(&step, &clusters, input(), "is not recorded as what is open").await;
+    let mut unknown = input();
+    unknown.recovery.id = "unknown".to_owned();
+    refused(&step, &clusters, unknown, "is not recorded as what is open").await;
+}
+
+#[tokio::test]
+async fn nothing_is_closed_and_no_secret_deleted_that_the_item_does_not_record() {
+    let none = FakeRds::with(Vec::new(), Vec::new());
+    let mut step = step(&none, true);
+    let secret = opened_secret(&input().opening.id);
+    let kept = |step: &Fake| step.access.secrets.0.lock().unwrap().clone();
+    step.access.secrets.0.lock().unwrap().push(secret.clone());
+    for other in others() {
+        let error = step.undo(other).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.name == ErrorName::InvalidRequest && text.contains("nothing was changed"), "{text}");
+    }
+    // With another one open, that is not ended by a close of this one.
+    let ours = step.notes.open.replace(recorded(&others().remove(0).opening));
+    step.notes.last = ours;
+    assert!(step.undo(input()).await.is_err());
+    assert_eq!(kept(&step), [secret]);
+    // The last one may be closed again, whatever an earlier close left.
+    step.notes.open = None;
+    assert!(step.undo(input()).await.unwrap().changed);
+    assert_eq!(kept(&step), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_source_without_a_fence_is_not_opened() {
     let clusters = fenced(|_| {});
@@ -133,15 +207,17 @@ async fn another_cluster_under_the_name_is_not_opened() {
 #[tokio::test]
 async fn ranges_and_other_times_are_refused() {
     let clusters = fenced(|_| {});
-    let step = step(&clusters, true);
+    let mut step = step(&clusters, true);
     for from in ["203.0.113.0/24", "0.0.0.0/0", "laptop"] {
         let mut range = input();
         range.opening.from = from.to_owned();
+        step.notes.open = Some(recorded(&range.opening));
         refused(&step, &clusters, range, from).await;
     }
     for until in ["2026-11-23T12:00:00Z", "2026-11-23T20:00:01Z"] {
         let mut wrong = input();
         wrong.opening.until = time(until);
+        step.notes.open = Some(recorded(&wrong.opening));
         refused(&step, &clusters, wrong, "is no time until which").await;
     }
 }
@@ -206,5 +282,6 @@ fn the_only_database_is_chosen_and_of_several_one_is_asked_for() {
 fn no_two_passwords_are_the_same_and_none_has_to_be_quoted() {
     let password = password();
     assert!(password.len() > 60 && password != super::password(), "{password}");
-    assert!(password.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{password}");
+    let rest = password.strip_prefix("Rw-").unwrap();
+    assert!(rest.len() == 64 && rest.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)), "{password}");
 }

