@@ -113,7 +113,7 @@ where
             until: opening.until,
             database: database.clone(),
         };
-        open_login(&server, &session, &reading).await?;
+        let unread = open_login(&server, &session, &reading).await?;
         session.close().await;
         // The network last: until then nobody can connect, whatever else is done.
         if let Some(groups) = &groups {
@@ -128,6 +128,7 @@ where
             user,
             secret: login.arn,
             network: network(&cluster, groups.as_deref(), &opening.from),
+            unread,
         })
     }
 
