@@ -6,7 +6,7 @@
 
 use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
-use super::opening_rights::{grant_reading, writable};
+use super::opening_rights::{grant_reading, revoke_rights, writable};
 use super::quote::{identifier, literal};
 use crate::engine::opening::{OpeningOperations, ShutLogin};
 use crate::engine::{Connection, LoginOperations};
@@ -148,7 +148,8 @@ impl OpeningOperations for PostgresqlConnection {
             let dropped = async {
                 let inside = postgresql(&session)?;
                 inside.prepare_changes().await?;
-                inside.attempt(&owned).await
+                let granted = revoke_rights(inside, user).await?;
+                Ok::<_, StepError>(granted.or(inside.attempt(&owned).await?))
             };
             // A session that is lost there keeps this one from nothing.
             match dropped.await {

@@ -45,23 +45,34 @@ const WRITABLE: &str = "SELECT pg_catalog.format('%s %I.%I', \
     AND NOT (o.rolsuper AND EXISTS (SELECT FROM pg_catalog.pg_depend d \
     WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')) ORDER BY 1";
 
-/// The tables, views and sequences of people, and the schemas that they are in: its kind and name, its owner, whether this login has the
-/// owner's rights, whether it may take them for a moment, whether the role has the right already, and whether policies choose the rows.
+/// Finds whose things are, `{things}` of kind, name, owner, whether the role has the right already, and whether policies choose the rows:
+/// kind and name, the owner, whether this login has the owner's rights, whether it may take them for a moment, and the rest.
 ///
 /// A role that this login is in already is never taken and given back: giving it back would change what people granted.
-const READABLE: &str = "SELECT x.kind, x.name, o.rolname, pg_catalog.pg_has_role(o.oid, 'USAGE'), NOT EXISTS (SELECT \
+const OWNED: &str = "SELECT x.kind, x.name, o.rolname, pg_catalog.pg_has_role(o.oid, 'USAGE'), NOT EXISTS (SELECT \
     FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles me ON me.oid = m.member \
     WHERE m.roleid = o.oid AND me.rolname = current_user \
-    AND (pg_catalog.current_setting('server_version_num')::int4 < 160000 OR m.grantor <> 10)), x.has, x.chosen FROM ( \
-    SELECT DISTINCT 'schema' AS kind, pg_catalog.format('%I', n.nspname) AS name, n.nspowner AS owner, \
+    AND (pg_catalog.current_setting('server_version_num')::int4 < 160000 OR m.grantor <> 10)), x.has, x.chosen FROM ({things}) x \
+    JOIN pg_catalog.pg_database b ON b.datname = pg_catalog.current_database() \
+    LEFT JOIN pg_catalog.pg_roles w ON w.rolname = 'pg_database_owner' \
+    JOIN pg_catalog.pg_roles o ON o.oid = CASE WHEN x.owner = w.oid THEN b.datdba ELSE x.owner END \
+    ORDER BY x.kind <> 'schema', x.name";
+
+/// The tables, views and sequences of people, and the schemas that they are in.
+const READABLE: &str = "SELECT DISTINCT 'schema' AS kind, pg_catalog.format('%I', n.nspname) AS name, n.nspowner AS owner, \
     pg_catalog.has_schema_privilege({role}, n.oid, 'USAGE') AS has, false AS chosen \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {people} \
     UNION ALL SELECT c.relkind::text, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner, \
     pg_catalog.has_table_privilege({role}, c.oid, 'SELECT'), c.relrowsecurity \
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {people}) x \
-    JOIN pg_catalog.pg_database b ON b.datname = pg_catalog.current_database() \
-    LEFT JOIN pg_catalog.pg_roles w ON w.rolname = 'pg_database_owner' \
-    JOIN pg_catalog.pg_roles o ON o.oid = CASE WHEN x.owner = w.oid THEN b.datdba ELSE x.owner END ORDER BY x.kind <> 'schema', x.name";
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {people}";
+
+/// The schemas and relations in whose rights the role is named.
+const GRANTED: &str = "SELECT DISTINCT 'schema' AS kind, pg_catalog.format('%I', n.nspname) AS name, n.nspowner AS owner, \
+    false AS has, false AS chosen FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a \
+    JOIN pg_catalog.pg_roles r ON r.oid = a.grantee WHERE r.rolname = {role} AND n.nspowner <> r.oid \
+    UNION SELECT c.relkind::text, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relowner, false, false \
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.aclexplode(c.relacl) a \
+    JOIN pg_catalog.pg_roles r ON r.oid = a.grantee WHERE r.rolname = {role} AND c.relowner <> r.oid";
 
 /// The relations that are people's: what extensions brought is not.
 const PEOPLE: &str = "c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' \
@@ -83,6 +94,18 @@ enum Way {
     None,
 }
 
+/// The direction of a change of rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// The role gets the right to read.
+    Grant,
+    /// It loses every right.
+    Revoke,
+}
+
+/// Schemas or relations of one owner; false: schemas.
+type Owned = (bool, Way, String);
+
 /// Names what `user` could write to in the database of `inside`.
 pub(super) async fn writable(inside: &PostgresqlConnection, user: &str) -> Result<Vec<String>, StepError> {
     Ok(inside.values(&WRITABLE.replace("{role}", &literal(user))).await?)
@@ -91,13 +114,10 @@ pub(super) async fn writable(inside: &PostgresqlConnection, user: &str) -> Resul
 /// Lets `user` read people's tables, views and sequences in the database of `inside`. Returns a sentence for each kind of what it does
 /// not read there.
 pub(super) async fn grant_reading(inside: &PostgresqlConnection, user: &str) -> Result<Vec<String>, StepError> {
-    let sql = READABLE.replace("{people}", PEOPLE).replace("{role}", &literal(user));
-    let rows = inside.rows(&sql).await?;
+    let things = READABLE.replace("{people}", PEOPLE);
     let (mut chosen, mut foreign) = (Vec::new(), Vec::new());
-    let mut missing: BTreeMap<(bool, Way, String), Vec<String>> = BTreeMap::new();
-    for row in rows {
-        let [kind, name, owner, own, can_take, has, by_policies] =
-            <[_; 7]>::try_from(row).unwrap_or_default().map(Option::unwrap_or_default);
+    let mut missing: BTreeMap<Owned, Vec<String>> = BTreeMap::new();
+    for [kind, name, owner, own, can_take, has, by_policies] in owned(inside, user, &things).await? {
         if kind == "f" {
             foreign.push(name);
             continue;
@@ -106,23 +126,10 @@ pub(super) async fn grant_reading(inside: &PostgresqlConnection, user: &str) -> 
             chosen.push(name.clone());
         }
         if has != "t" {
-            let way = match (own.as_str(), can_take.as_str()) {
-                ("t", _) => Way::Own,
-                (_, "t") => Way::Taken,
-                _ => Way::None,
-            };
-            missing.entry((kind != "schema", way, owner)).or_default().push(name);
+            missing.entry((kind != "schema", Way::of(&own, &can_take), owner)).or_default().push(name);
         }
     }
-    let (mut refused, mut reason) = (Vec::new(), None);
-    for ((is_table, way, owner), names) in missing {
-        for names in names.chunks(AT_ONCE) {
-            if let Some(why) = grant(inside, user, (is_table, way, &owner), names).await? {
-                refused.extend(names.iter().map(|name| format!("{name} of {owner}")));
-                reason.get_or_insert(why);
-            }
-        }
-    }
+    let (refused, reason) = change_all(inside, user, Change::Grant, missing).await?;
     let mut unread = Vec::new();
     if let Some(why) = reason {
         unread.push(format!("not read, because the master user may not grant it: {} ({why})", some_of(&refused, "")));
@@ -136,29 +143,79 @@ pub(super) async fn grant_reading(inside: &PostgresqlConnection, user: &str) -> 
     Ok(unread)
 }
 
-/// Grants one kind of right to what one owner has; returns the reason where it cannot.
-async fn grant(
+/// Takes from `user` every right to schemas and relations in the database of `inside`; returns the reason where it cannot.
+///
+/// `DROP OWNED` takes those that this login could grant as itself, and says nothing of the others.
+pub(super) async fn revoke_rights(inside: &PostgresqlConnection, user: &str) -> Result<Option<String>, StepError> {
+    let mut granted: BTreeMap<Owned, Vec<String>> = BTreeMap::new();
+    for [kind, name, owner, own, can_take, ..] in owned(inside, user, GRANTED).await? {
+        granted.entry((kind != "schema", Way::of(&own, &can_take), owner)).or_default().push(name);
+    }
+    Ok(change_all(inside, user, Change::Revoke, granted).await?.1)
+}
+
+impl Way {
+    fn of(own: &str, can_take: &str) -> Self {
+        match (own, can_take) {
+            ("t", _) => Self::Own,
+            (_, "t") => Self::Taken,
+            _ => Self::None,
+        }
+    }
+}
+
+/// Reads whose `things` are, as [`OWNED`] answers it.
+async fn owned(inside: &PostgresqlConnection, user: &str, things: &str) -> Result<Vec<[String; 7]>, StepError> {
+    let sql = OWNED.replace("{things}", things).replace("{role}", &literal(user));
+    let texts = |row| <[_; 7]>::try_from(row).unwrap_or_default().map(Option::unwrap_or_default);
+    Ok(inside.rows(&sql).await?.into_iter().map(texts).collect())
+}
+
+/// Changes the rights to all of these; returns what is as it was, each with its owner, and the first reason.
+async fn change_all(
     inside: &PostgresqlConnection,
     user: &str,
-    (is_table, way, owner): (bool, Way, &str),
+    change: Change,
+    things: BTreeMap<Owned, Vec<String>>,
+) -> Result<(Vec<String>, Option<String>), StepError> {
+    let (mut refused, mut reason) = (Vec::new(), None);
+    for (owned, names) in things {
+        for names in names.chunks(AT_ONCE) {
+            if let Some(why) = changed(inside, user, change, &owned, names).await? {
+                refused.extend(names.iter().map(|name| format!("{name} of {}", owned.2)));
+                reason.get_or_insert(why);
+            }
+        }
+    }
+    Ok((refused, reason))
+}
+
+/// Changes the rights to what one owner has; returns the reason where it cannot.
+async fn changed(
+    inside: &PostgresqlConnection,
+    user: &str,
+    change: Change,
+    (are_relations, way, owner): &Owned,
     names: &[String],
 ) -> Result<Option<String>, StepError> {
     let (role, names) = (identifier(user), names.join(", "));
-    let grant = match is_table {
+    let change = match (change, are_relations) {
         // Sequences are taken here as well.
-        true => format!("GRANT SELECT ON {names} TO {role}"),
-        false => format!("GRANT USAGE ON SCHEMA {names} TO {role}"),
+        (Change::Grant, true) => format!("GRANT SELECT ON {names} TO {role}"),
+        (Change::Grant, false) => format!("GRANT USAGE ON SCHEMA {names} TO {role}"),
+        (Change::Revoke, true) => format!("REVOKE ALL ON {names} FROM {role}"),
+        (Change::Revoke, false) => format!("REVOKE ALL ON SCHEMA {names} FROM {role}"),
     };
     let owner = identifier(owner);
-    let granted = match way {
-        Way::Own => inside.execute(&grant).await,
+    let changed = match way {
+        Way::Own => inside.execute(&change).await,
         // One transaction: nobody ever sees it with that role.
         Way::Taken => {
-            inside.execute(&format!("GRANT {owner} TO CURRENT_USER; {grant}; REVOKE {owner} FROM CURRENT_USER")).await
+            inside.execute(&format!("GRANT {owner} TO CURRENT_USER; {change}; REVOKE {owner} FROM CURRENT_USER")).await
         }
         Way::None => return Ok(Some(format!("it is in the role {owner}, without its rights"))),
     };
-    match granted {
+    match changed {
         Ok(()) => Ok(None),
         Err(error @ StatementError::Refused(_)) => error.into_reason(timeouts::STATEMENT).map(Some),
         Err(error) => Err(error.into()),
