@@ -308,8 +308,11 @@ async fn on_postgresql_what_the_login_made_for_itself_goes_with_it() {
     open_login(&master, &session, &login).await.unwrap();
     let own = "SET default_transaction_read_only = off; CREATE TABLE public.mine (a int); SELECT pg_catalog.lo_create(0) IS NOT NULL";
     assert_eq!(answered(&psql(&server, &login.user, PASSWORD, own)), "t");
+    let prepared = "BEGIN; LOCK TABLE public.orders IN ACCESS SHARE MODE; PREPARE TRANSACTION 'kept'";
+    answered(&psql(&server, &login.user, PASSWORD, prepared));
     close_login(&master, &session, &login.user, "shop", true).await.unwrap();
     assert_eq!(server.accounts(), fenced, "the fence is as it was");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "0");
     assert_eq!(server.sql("shop", "SELECT to_regclass('public.mine') IS NULL, count(*) FROM pg_largeobject"), "t|0");
 }
 

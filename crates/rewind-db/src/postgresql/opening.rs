@@ -129,8 +129,8 @@ impl OpeningOperations for PostgresqlConnection {
         let databases = format!(
             "SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
              JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
-             AND r.rolname = {} ORDER BY 1",
-            literal(user)
+             AND r.rolname = {user} UNION SELECT database FROM pg_catalog.pg_prepared_xacts WHERE owner = {user} ORDER BY 1",
+            user = literal(user)
         );
         let deadline = Instant::now() + timeouts::FENCE_SESSIONS;
         for database in self.values(&databases).await? {
@@ -148,8 +148,9 @@ impl OpeningOperations for PostgresqlConnection {
             let dropped = async {
                 let inside = postgresql(&session)?;
                 inside.prepare_changes().await?;
+                let prepared = inside.end_prepared(user).await?;
                 let granted = revoke_rights(inside, user).await?;
-                Ok::<_, StepError>(granted.or(inside.attempt(&owned).await?))
+                Ok::<_, StepError>(prepared.or(granted).or(inside.attempt(&owned).await?))
             };
             // A session that is lost there keeps this one from nothing.
             match dropped.await {
@@ -179,6 +180,26 @@ impl OpeningOperations for PostgresqlConnection {
 }
 
 impl PostgresqlConnection {
+    /// Rolls back what `user` prepared in this database, which no end of a session ends; returns the reason where the server refuses that.
+    async fn end_prepared(&self, user: &str) -> Result<Option<String>, StepError> {
+        let prepared = format!(
+            "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE owner = {} AND database = pg_catalog.current_database()",
+            literal(user)
+        );
+        let prepared = self.values(&prepared).await?;
+        let mut refused = None;
+        if prepared.is_empty() {
+            return Ok(refused);
+        }
+        // Whoever prepared it ends it, and nobody else but a superuser.
+        refused = refused.or(self.attempt(&format!("SET ROLE {}", identifier(user))).await?);
+        for name in prepared {
+            refused = refused.or(self.attempt(&format!("ROLLBACK PREPARED {}", literal(&name))).await?);
+        }
+        self.execute("SET ROLE NONE").await?;
+        Ok(refused)
+    }
+
     /// Makes a change that the server may refuse; returns the reason why it did.
     async fn attempt(&self, sql: &str) -> Result<Option<String>, StepError> {
         match self.execute(sql).await {
