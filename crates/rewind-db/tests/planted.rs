@@ -360,13 +360,14 @@ fn names_of_the_product() -> BTreeSet<String> {
     names
 }
 
-/// Not sent to MariaDB, which stands in for MySQL here; and a name of a right.
+/// Not sent to MariaDB, which stands in for MySQL here; and two names of rights.
 const OF_MYSQL_ALONE: &[&str] = &[
     "SET SESSION information_schema_stats_expiry",
     "SELECT grantee FROM information_schema.user_privileges",
     "SHOW GRANTS FOR CURRENT_USER() USING",
     "SELECT user, host, account_locked = 'Y' FROM mysql.user",
     "SHOW DATABASES",
+    "GRANT OPTION on",
     "SELECT @@global.mandatory_roles",
 ];
 
