@@ -234,6 +234,7 @@ mod tests {
             user: "rewind_open_1".to_owned(),
             secret: "arn:secret".to_owned(),
             network: String::new(),
+            unread: Vec::new(),
         };
         Opening {
             id: id.to_owned(),

@@ -56,6 +56,9 @@ pub struct OpenedAt {
     pub secret: String,
     /// The part of the network, as a sentence.
     pub network: String,
+    /// The rows of the database that are not read, a sentence for each reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// The user that reads in a cluster of the recovery `id`.

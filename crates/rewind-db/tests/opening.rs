@@ -41,8 +41,12 @@ async fn fence(session: &Session) -> LoginRecord {
 
 /// Runs SQL by psql, as whoever was given the login would.
 fn psql(server: &Postgres, user: &str, password: &str, sql: &str) -> Output {
+    psql_in("shop", server, user, password, sql)
+}
+
+fn psql_in(database: &str, server: &Postgres, user: &str, password: &str, sql: &str) -> Output {
     let mut psql = Command::new(format!("{}/psql", support::BIN));
-    psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", "shop"]);
+    psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", database]);
     // Each a transaction of its own, as typed one after the other.
     psql.args(sql.split("; ").flat_map(|statement| ["-c", statement]));
     psql.arg("-h").arg(server.address.to_string()).arg("-p").arg(server.port.to_string());
@@ -112,7 +116,18 @@ async fn on_postgresql_nobody_gets_in_after_the_time() {
 #[tokio::test]
 async fn on_postgresql_a_login_that_could_write_by_everybodys_rights_is_let_in_by_no_run() {
     let function = "CREATE FUNCTION empty() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'DELETE FROM orders'";
+    let trigger =
+        "CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'";
+    let hidden = "CREATE FUNCTION sf(int, int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
+        REVOKE EXECUTE ON FUNCTION sf FROM PUBLIC";
+    let aggregate = format!("{hidden}; CREATE AGGREGATE ag(int) (SFUNC = sf, STYPE = int)");
+    let operator = format!("{hidden}; CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = sf)");
     for (planted, named) in [
+        (trigger, "the function public.audit, which acts as its owner"),
+        (&aggregate, "the function public.sf, which acts as its owner"),
+        (&operator, "the function public.sf, which acts as its owner"),
+        ("GRANT TRIGGER ON orders TO PUBLIC", "the table public.orders"),
+        ("SELECT lo_create(7); GRANT UPDATE ON LARGE OBJECT 7 TO PUBLIC", "the large object 7"),
         ("GRANT UPDATE (word) ON orders TO PUBLIC", "the table public.orders"),
         ("GRANT USAGE ON SEQUENCE orders_id_seq TO PUBLIC", "the sequence public.orders_id_seq"),
         (function, "the function public.empty, which acts as its owner"),
@@ -130,6 +145,160 @@ async fn on_postgresql_a_login_that_could_write_by_everybodys_rights_is_let_in_b
 }
 
 #[tokio::test]
+async fn on_postgresql_what_triggers_call_is_out_of_reach_of_who_can_make_none() {
+    let (server, master, session, _) = fenced_postgres().await;
+    server.sql(
+        "shop",
+        "CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NEW; END'",
+    );
+    server.sql("shop", "REVOKE TEMPORARY ON DATABASE shop FROM PUBLIC");
+    let login = login(LATER);
+    open_login(&master, &session, &login).await.unwrap();
+    let trigger = "SET default_transaction_read_only = off; CREATE TEMP TABLE mine (a int)";
+    refused(&psql(&server, &login.user, PASSWORD, trigger), "permission denied");
+}
+
+#[tokio::test]
+async fn on_postgresql_other_databases_that_take_the_login_are_looked_into() {
+    let (server, master, session, _) = fenced_postgres().await;
+    server.sql(
+        "template1",
+        "SET search_path = public; CREATE FUNCTION act() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+    );
+    let error = open_login(&master, &session, &login(LATER)).await.unwrap_err();
+    let named = "the function public.act, which acts as its owner in the database template1";
+    assert!(error.name == ErrorName::RewindFailed && error.to_string().contains(named), "{error}");
+}
+
+#[tokio::test]
+async fn on_postgresql_the_login_reads_peoples_tables_of_one_database_and_no_secret_of_the_server() {
+    let (server, master, session, _) = fenced_postgres().await;
+    server.sql("template1", "CREATE TABLE public.elsewhere (a int)");
+    server.sql(
+        "shop",
+        "CREATE ROLE locked NOLOGIN; CREATE SCHEMA apart AUTHORIZATION locked; CREATE TABLE apart.t AS SELECT 7 AS a; \
+         ALTER TABLE apart.t OWNER TO locked; CREATE VIEW public.v AS SELECT word FROM orders; ALTER VIEW v OWNER TO app; \
+         CREATE TABLE apart.secret AS SELECT 1 AS a; CREATE TABLE public.chosen (a int); ALTER TABLE chosen OWNER TO app; \
+         ALTER TABLE chosen ENABLE ROW LEVEL SECURITY; REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+    );
+    let before = server.accounts();
+    let login = login(LATER);
+    let unread = open_login(&master, &session, &login).await.unwrap();
+    let read = |sql: &str| psql(&server, &login.user, PASSWORD, sql);
+    assert_eq!(
+        answered(&read(
+            "SELECT a FROM apart.t; SELECT pg_catalog.max(word) FROM public.v; SELECT last_value FROM public.orders_id_seq"
+        )),
+        "7\nsecond\n2"
+    );
+    // The superuser's is nobody's to grant.
+    refused(&read("SELECT * FROM apart.secret"), "permission denied");
+    let [refused_ones, in_part] = unread.as_slice() else { panic!("{unread:?}") };
+    assert!(refused_ones.contains("apart.secret of rdsadmin") && !refused_ones.contains("orders"), "{unread:?}");
+    assert!(in_part.contains("public.chosen"), "{unread:?}");
+    for secret in [
+        "SELECT rolpassword FROM pg_catalog.pg_authid",
+        "SELECT umoptions FROM pg_catalog.pg_user_mapping",
+        "SELECT subconninfo FROM pg_catalog.pg_subscription",
+    ] {
+        refused(&read(secret), "permission denied");
+    }
+    refused(
+        &psql_in("template1", &server, &login.user, PASSWORD, "SELECT * FROM public.elsewhere"),
+        "permission denied",
+    );
+    refused(&psql_in("postgres", &server, &login.user, PASSWORD, "SELECT 1"), "too many connections for database");
+    close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert_eq!(server.accounts(), before, "a role that was taken to grant is kept");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_class WHERE relacl::text LIKE '%rewind_open%'"), "0");
+}
+
+#[tokio::test]
+async fn on_postgresql_a_role_that_somebody_made_under_the_name_is_not_let_in() {
+    let (server, master, session, _) = fenced_postgres().await;
+    let login = login(LATER);
+    let user = login.user.as_str();
+    server.sql("shop", &format!("CREATE ROLE {user} LOGIN NOINHERIT CREATEROLE PASSWORD 'x' IN ROLE app; ALTER ROLE {user} SET search_path = apart"));
+    let (_planted, connection) =
+        server.client(user, "template1").password("x").connect(tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    open_login(&master, &session, &login).await.unwrap();
+    connection.await.unwrap().unwrap_err();
+    refused(&psql(&server, user, PASSWORD, "SET ROLE app"), "permission denied to set role");
+    assert_eq!(
+        server.sql("shop", &format!("SELECT rolcreaterole, rolconfig FROM pg_roles WHERE rolname = '{user}'")),
+        "f|{default_transaction_read_only=on}"
+    );
+    close_login(&master, &session, user, "shop", true).await.unwrap();
+    // And where it cannot be removed, nobody is let in.
+    server.sql("postgres", &format!("CREATE ROLE {user} LOGIN PASSWORD 'x'"));
+    server.sql("postgres", &format!("ALTER DATABASE rdsadmin OWNER TO {user}"));
+    let error = open_login(&master, &session, &login).await.unwrap_err();
+    assert!(error.to_string().contains("there is a login rewind_open_0123456789ab already"), "{error}");
+    refused(&psql_in("template1", &server, user, "x", "SELECT 1"), "password authentication failed");
+}
+
+#[tokio::test]
+async fn on_postgresql_a_login_that_cannot_be_removed_keeps_nothing_from_being_closed() {
+    let (server, master, session, _) = fenced_postgres().await;
+    let fenced = server.accounts();
+    let login = login(LATER);
+    let user = login.user.as_str();
+    open_login(&master, &session, &login).await.unwrap();
+    // More than the server has locks for, and what is in another database.
+    let many = "SET default_transaction_read_only = off; SELECT pg_catalog.count(pg_catalog.lo_create(0)) FROM pg_catalog.generate_series(1, 20000)";
+    assert_eq!(answered(&psql(&server, user, PASSWORD, many)), "20000");
+    let elsewhere = "SET default_transaction_read_only = off; SELECT pg_catalog.lo_create(0) IS NOT NULL";
+    assert_eq!(answered(&psql_in("template1", &server, user, PASSWORD, elsewhere)), "t");
+
+    let closed = close_login(&master, &session, user, "shop", true).await.unwrap();
+    assert!(closed.len() == 2 && closed[0].contains("is shut") && closed[0].contains("is there still"), "{closed:?}");
+    refused(&psql(&server, user, PASSWORD, "SELECT 1"), "password authentication failed");
+    assert!(inspect(&session).await.unwrap().open.is_empty());
+    assert_eq!(server.sql("template1", "SELECT count(*) FROM pg_largeobject_metadata"), "0", "what was in template1");
+    let error = open_login(&master, &session, &login).await.unwrap_err();
+    assert!(error.to_string().contains("already, and it cannot be removed"), "{error}");
+    // The next close tries again.
+    server.sql("shop", "DO $$ BEGIN FOR n IN 1..20 LOOP PERFORM lo_unlink(oid) FROM (SELECT oid FROM pg_largeobject_metadata LIMIT 1000) l; COMMIT; END LOOP; END $$");
+    let closed = close_login(&master, &session, user, "shop", true).await.unwrap();
+    assert!(closed[0].contains("is removed"), "{closed:?}");
+    assert_eq!(server.accounts(), fenced, "the fence is as it was");
+}
+
+#[tokio::test]
+async fn on_postgresql_settings_of_a_databases_owner_steer_neither_opening_nor_closing() {
+    let (server, master, session, _) = fenced_postgres().await;
+    for setting in [
+        "role = app",
+        "statement_timeout = 1",
+        "lock_timeout = 1",
+        "exit_on_error = on",
+        "default_transaction_read_only = on",
+    ] {
+        for database in ["shop", "template1"] {
+            server.sql("postgres", &format!("ALTER DATABASE {database} SET {setting}"));
+        }
+    }
+    let fenced = server.accounts();
+    let login = login(LATER);
+    drop(session);
+    let session = server.maintenance().await;
+    open_login(&master, &session, &login).await.unwrap();
+    assert_eq!(
+        answered(&psql(
+            &server,
+            &login.user,
+            PASSWORD,
+            "SET statement_timeout = 0; SELECT pg_catalog.count(*) FROM public.orders"
+        )),
+        "2"
+    );
+    let closed = close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed.len() == 2 && closed[0].contains("is removed"), "{closed:?}");
+    assert_eq!(server.accounts(), fenced, "the fence is as it was");
+}
+
+#[tokio::test]
 async fn on_postgresql_what_the_login_made_for_itself_goes_with_it() {
     let (server, master, session, _) = fenced_postgres().await;
     // As in clusters that were made before PostgreSQL 15.
@@ -139,8 +308,11 @@ async fn on_postgresql_what_the_login_made_for_itself_goes_with_it() {
     open_login(&master, &session, &login).await.unwrap();
     let own = "SET default_transaction_read_only = off; CREATE TABLE public.mine (a int); SELECT pg_catalog.lo_create(0) IS NOT NULL";
     assert_eq!(answered(&psql(&server, &login.user, PASSWORD, own)), "t");
+    let prepared = "BEGIN; LOCK TABLE public.orders IN ACCESS SHARE MODE; PREPARE TRANSACTION 'kept'";
+    answered(&psql(&server, &login.user, PASSWORD, prepared));
     close_login(&master, &session, &login.user, "shop", true).await.unwrap();
     assert_eq!(server.accounts(), fenced, "the fence is as it was");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "0");
     assert_eq!(server.sql("shop", "SELECT to_regclass('public.mine') IS NULL, count(*) FROM pg_largeobject"), "t|0");
 }
 
@@ -236,4 +408,56 @@ async fn on_mysql_rights_that_everybody_has_are_refused() {
     let error = open_login(&master, &session, &login).await.unwrap_err();
     assert!(error.to_string().contains("the schemas sho%"), "{error}");
     refused(&mysql(&server, &login.user, PASSWORD, "SELECT 1"), "locked");
+}
+
+#[tokio::test]
+async fn on_mysql_a_view_that_calls_what_people_stored_is_not_read_and_all_else_is() {
+    let (server, master, session, _, login) = fenced_mariadb().await;
+    server.sql(
+        "shop",
+        "DELIMITER //\n\
+         CREATE FUNCTION logged(i INT) RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM orders; RETURN i; END //\n\
+         DELIMITER ;\n\
+         CREATE VIEW acting AS SELECT logged(1) AS x; CREATE DATABASE aside; CREATE VIEW aside.hop AS SELECT x FROM acting; \
+         CREATE VIEW behind AS SELECT x FROM aside.hop; CREATE VIEW plain AS SELECT upper(word) AS w FROM orders",
+    );
+    for _ in 0..2 {
+        let unread = open_login(&master, &session, &login).await.unwrap();
+        assert!(
+            unread.len() == 1
+                && unread[0].contains("the views acting (it calls ")
+                && unread[0].contains("), behind (it calls "),
+            "{unread:?}"
+        );
+    }
+    let read = |sql: &str| mysql(&server, &login.user, PASSWORD, sql);
+    refused(&read("SELECT * FROM acting"), "denied");
+    refused(&read("SELECT * FROM behind"), "denied");
+    assert_eq!(answered(&read("SELECT count(*) FROM plain")), "2");
+    assert_eq!(answered(&read("SELECT count(*) FROM orders")), "2");
+    refused(&read("SELECT * FROM shopX.a"), "denied");
+}
+
+#[tokio::test]
+async fn on_mysql_an_account_that_somebody_made_under_the_name_is_made_anew() {
+    let (server, master, session, _, login) = fenced_mariadb().await;
+    let user = &login.user;
+    server.sql(
+        "",
+        &format!(
+            "CREATE USER {user}@'127.0.0.1', {user}@'%' IDENTIFIED BY 'x'; GRANT ALL ON shop.* TO {user}@'127.0.0.1'"
+        ),
+    );
+    open_login(&master, &session, &login).await.unwrap();
+    refused(&mysql(&server, user, PASSWORD, "DELETE FROM orders"), "denied");
+    assert_eq!(server.sql("", &format!("SELECT host FROM mysql.user WHERE user = '{user}'")), "127.0.0.1");
+}
+
+#[tokio::test]
+async fn on_mysql_a_password_is_a_text_and_no_statement() {
+    let (server, master, session, _, login) = fenced_mariadb().await;
+    let password = "x', 'admin'@'%' IDENTIFIED BY 'mine\\".to_owned();
+    let login = ReadingLogin { password: password.clone(), ..login };
+    open_login(&master, &session, &login).await.unwrap();
+    assert_eq!(answered(&mysql(&server, &login.user, &password, "SELECT 1")), "1");
 }

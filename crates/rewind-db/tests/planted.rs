@@ -18,6 +18,7 @@ use rewind_db::fence::{
     writers_without_session,
 };
 use rewind_db::jobs::{Jobs, hold_job, list_jobs, release_job};
+use rewind_db::opening::{ReadingLogin, close_login, databases_to_open, open_login};
 use rewind_db::preflight::{
     Fencing, NetworkFence, Trial, check_findings, database_findings, databases, rights, server_findings,
 };
@@ -37,11 +38,15 @@ const BEGINNINGS: &[&str] = &[
     "ALTER",
     "BEGIN",
     "CALL",
+    "CREATE",
     "DEALLOCATE",
+    "DROP",
     "EXECUTE",
     "EXPLAIN",
+    "GRANT",
     "LOCK",
     "PREPARE",
+    "REVOKE",
     "ROLLBACK",
     "SAVEPOINT",
     "SELECT",
@@ -206,6 +211,24 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
     session.close().await;
 }
 
+/// Opens `shop` to somebody who reads and does `work`, and closes it again.
+async fn open_and_close(server: &Server, maintenance: &str, work: impl FnOnce()) {
+    let session = server.open(maintenance).await.unwrap();
+    assert!(databases_to_open(&session).await.unwrap().contains(&"shop".to_owned()));
+    let login = ReadingLogin {
+        user: "rewind_open_0123456789ab".to_owned(),
+        password: "Rw-0123456789abcdef".to_owned(),
+        from: "127.0.0.1".parse().unwrap(),
+        until: "2099-01-01T00:00:00Z".parse().unwrap(),
+        database: "shop".to_owned(),
+    };
+    open_login(server, &session, &login).await.unwrap();
+    work();
+    let closed = close_login(server, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed.first().is_some_and(|done| done.contains("is removed")), "{closed:?}");
+    session.close().await;
+}
+
 /// Makes two sides of a server and of what was the same, so that every statement of a comparison is sent.
 const BEFORE: &str =
     "CREATE TABLE keyless (word varchar(9)); INSERT INTO keyless VALUES ('a'); CREATE TABLE gone (id int)";
@@ -277,6 +300,17 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
     postgres.sql("shop", &format!("SET ROLE app; SET search_path = public; {PLANTED}"));
     postgres.sql("shop", CRON);
     postgres.sql("shop", BEFORE);
+    let server = postgres.master().await;
+    // Closed as a fence closes it, with a schema that nobody else may use.
+    postgres.sql(
+        "shop",
+        "CREATE SCHEMA apart AUTHORIZATION app; CREATE TABLE apart.t (id int); ALTER TABLE apart.t OWNER TO app",
+    );
+    postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0; REVOKE CONNECT ON DATABASE shop FROM PUBLIC");
+    let prepare = "SET SESSION AUTHORIZATION rewind_open_0123456789ab; BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE; \
+        PREPARE TRANSACTION 'kept'";
+    open_and_close(&server, "template1", || drop(postgres.sql("shop", prepare))).await;
+    postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT -1; GRANT CONNECT ON DATABASE shop TO PUBLIC");
     // As the master user of RDS, which owns its subscriptions.
     postgres.sql("postgres", "ALTER ROLE postgres SUPERUSER");
     postgres.sql(
@@ -287,7 +321,6 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
     for database in ["shop", "postgres"] {
         postgres.sql(database, EVENT_TRIGGER);
     }
-    let server = postgres.master().await;
     // Somebody who works there, and is in the way of the lock on the table.
     let (app, connection) = postgres.client("app", "shop").connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -333,8 +366,9 @@ const OF_MYSQL_ALONE: &[&str] = &[
     "SELECT grantee FROM information_schema.user_privileges",
     "SHOW GRANTS FOR CURRENT_USER() USING",
     "SELECT user, host, account_locked = 'Y' FROM mysql.user",
-    "SHOW VIEW",
     "SHOW DATABASES",
+    "GRANT OPTION on",
+    "SELECT @@global.mandatory_roles",
 ];
 
 #[tokio::test]
@@ -361,6 +395,10 @@ async fn mysql_every_statement_of_the_product_is_sent_and_none_runs_what_was_pla
     let server = mariadb.master().await;
     let _app = network().connect(&mariadb.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
     // From the database in which everything was planted, and not from those that the product works from.
+    open_and_close(&server, "shop", || {}).await;
+    mariadb.sql("shop", "CREATE VIEW calling AS SELECT shop.acting_views('') AS a");
+    open_and_close(&server, "shop", || {}).await;
+    mariadb.sql("shop", "DROP VIEW calling");
     do_everything(&server, ("shop", "shop"), &[check("SELECT count(*) FROM orders")]).await;
     count_all_tables(&server, &server, "information_schema", &CheckLimits::default()).await.unwrap();
     let check_databases = CheckDatabases::read(|_| Some("*/shop".to_owned())).unwrap();

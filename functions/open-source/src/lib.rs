@@ -121,7 +121,7 @@ where
             until: opening.until,
             database: database.clone(),
         };
-        open_login(&server, &session, &reading).await?;
+        let unread = open_login(&server, &session, &reading).await?;
         session.close().await;
         // The network last: until then nobody can connect, whatever else is done.
         if let Some(groups) = &groups {
@@ -136,6 +136,7 @@ where
             user,
             secret,
             network: network(&cluster, groups.as_deref(), &opening.from),
+            unread,
         })
     }
 

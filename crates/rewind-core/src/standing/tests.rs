@@ -457,6 +457,7 @@ fn for_whom_the_source_is_open_is_told_with_the_command_that_closes_it_and_not_a
         user: "rewind_open_1".into(),
         secret: "arn".into(),
         network: String::new(),
+        unread: Vec::new(),
     };
     let opening = Opening {
         id: "r-1-open".into(),

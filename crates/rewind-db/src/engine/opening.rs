@@ -31,13 +31,32 @@ impl fmt::Debug for ReadingLogin {
     }
 }
 
+/// The state of a login behind [`OpeningOperations::shut_login`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShutLogin {
+    /// There is none of that name.
+    Missing,
+    /// Nobody logs in as it any more; its sessions stay.
+    Shut,
+    /// The server does not let it be changed, for this reason: no opening made it.
+    Foreign(String),
+}
+
 /// The logins of an engine that only read.
 pub(crate) trait OpeningOperations: LoginOperations + SessionOperations {
     /// The databases that such a login may be made for.
     fn databases_to_open(&self) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;
 
-    /// Makes the login with its rights, and without a way in: it cannot log in before [`OpeningOperations::admit_login`].
-    fn make_login(&self, login: &ReadingLogin) -> impl Future<Output = Result<(), StepError>> + Send;
+    /// Lets `database`, which the fence closed, take the login and one of our own sessions.
+    fn make_room(&self, database: &str) -> impl Future<Output = Result<(), StepError>> + Send;
+
+    /// Makes the login, of which there is none, with its rights and without a way in: it cannot log in before
+    /// [`OpeningOperations::admit_login`]. Returns a sentence for what it does not read there.
+    fn make_login(
+        &self,
+        server: &Server,
+        login: &ReadingLogin,
+    ) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;
 
     /// Names what the login could write to, whatever was granted to it: rights that everybody has.
     fn writable_by(
@@ -49,16 +68,12 @@ pub(crate) trait OpeningOperations: LoginOperations + SessionOperations {
     /// Lets the login in, with its password, one connection at a time.
     fn admit_login(&self, login: &ReadingLogin) -> impl Future<Output = Result<(), StepError>> + Send;
 
-    /// Lets nobody in any more as `user`; true if there is such a login. Its sessions stay.
-    fn shut_login(&self, user: &str) -> impl Future<Output = Result<bool, StepError>> + Send;
+    /// Takes every way in from `user`, and its password.
+    fn shut_login(&self, user: &str) -> impl Future<Output = Result<ShutLogin, StepError>> + Send;
 
-    /// Removes the login and all that it owns.
-    fn drop_login(
-        &self,
-        server: &Server,
-        user: &str,
-        database: &str,
-    ) -> impl Future<Output = Result<(), StepError>> + Send;
+    /// Removes the login, which is shut, and all that it owns. Returns the reason where the server refuses that: it is there still.
+    fn drop_login(&self, server: &Server, user: &str)
+    -> impl Future<Output = Result<Option<String>, StepError>> + Send;
 
     /// Closes `database` again, as the fence had it, where it is open; true if it was.
     fn close_database(&self, database: &str) -> impl Future<Output = Result<bool, StepError>> + Send;

@@ -12,7 +12,7 @@ use super::connection::MysqlConnection;
 use super::quote::literal;
 use crate::engine::{Connection, Row};
 use crate::error::StatementError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions of MySQL that only compute or read, in every version that Aurora has.
 const HARMLESS: &str = "abs acos adddate addtime any_value ascii asin atan atan2 avg bin bit_and bit_count bit_length bit_or \
@@ -126,6 +126,53 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
     }
     let refused: Vec<String> = refused.into_iter().take(5).collect();
     Ok((!refused.is_empty()).then(|| crate::read_only::calls_what_it_may_not(&refused)))
+}
+
+/// The views of `schema` whose reading may act, by the names of their own and of the views behind them, each with the reason.
+pub(super) async fn acting_views(
+    connection: &MysqlConnection,
+    schema: &str,
+) -> Result<BTreeMap<String, String>, StatementError> {
+    let rows = connection
+        .rows(&format!(
+            "SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = {} ORDER BY 1",
+            literal(schema)
+        ))
+        .await?;
+    let mut acting = BTreeMap::new();
+    for row in rows {
+        let [Some(view), text] = <[_; 2]>::try_from(row).unwrap_or_default() else { continue };
+        if let Some(why) = act_of(connection, text.unwrap_or_default()).await? {
+            acting.insert(view, why);
+        }
+    }
+    Ok(acting)
+}
+
+/// The reason why reading the view of this text may act; none where it reads and computes alone.
+async fn act_of(connection: &MysqlConnection, view: String) -> Result<Option<String>, StatementError> {
+    let (mut unread, mut seen) = (vec![view], BTreeSet::new());
+    while let Some(text) = unread.pop() {
+        if text.is_empty() {
+            return Ok(Some("a text that cannot be read".to_owned()));
+        }
+        let names = Names::read(&text, true, connection.version);
+        if names.hides {
+            return Ok(Some("it has a comment that the server follows".to_owned()));
+        }
+        if names.locks {
+            return Ok(Some("it locks what it reads".to_owned()));
+        }
+        if let Some(call) = names.calls.iter().find(|call| !connection.may_call(call)) {
+            return Ok(Some(format!("it calls {}", call.join("."))));
+        }
+        for view in views_among(connection, &names).await? {
+            if seen.insert(view.clone()) {
+                unread.push(view);
+            }
+        }
+    }
+    Ok(None)
 }
 
 impl MysqlConnection {

@@ -1,15 +1,21 @@
 //! A login on MySQL that only reads: an account of one address, with rights to read one schema.
 
 use super::Variant;
+use super::called::acting_views;
 use super::connection::MysqlConnection;
 use super::logins::quoted;
-use super::quote::literal;
+use super::quote::{identifier, literal};
 use crate::engine::Connection;
 use crate::engine::login_state::Account;
-use crate::engine::opening::OpeningOperations;
+use crate::engine::opening::{OpeningOperations, ShutLogin};
+use crate::error::StatementError;
+use crate::fence::some_of;
 use crate::opening::ReadingLogin;
 use crate::server::Server;
-use rewind_core::StepError;
+use rewind_core::{StepError, timeouts};
+
+/// The error of a statement for which another right is needed.
+const ACCESS_DENIED: &str = "1227";
 
 /// The rights of a schema that change something.
 const WRITING: &str = "insert_priv, update_priv, delete_priv, create_priv, drop_priv, alter_priv, index_priv, execute_priv, \
@@ -25,21 +31,34 @@ impl OpeningOperations for MysqlConnection {
             .await?)
     }
 
-    async fn make_login(&self, login: &ReadingLogin) -> Result<(), StepError> {
-        // One of another address is of an opening that was not closed to its end.
-        for account in self.accounts_of(&login.user).await? {
-            if account.host != login.from.to_string() {
-                self.execute(&format!("DROP USER IF EXISTS {}", quoted(&account))).await?;
+    /// Nothing to do: a schema of MySQL has no limit of its own.
+    async fn make_room(&self, _: &str) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    async fn make_login(&self, _: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
+        let account = quoted(&account(login));
+        let password = text(&login.password);
+        let limits = "REQUIRE SSL WITH MAX_USER_CONNECTIONS 1 ACCOUNT LOCK";
+        self.execute(&format!("CREATE USER {account} IDENTIFIED BY {password} {limits}")).await?;
+        // A view calls stored functions as the user who made it, who may write.
+        let acting = acting_views(self, &login.database).await?;
+        if acting.is_empty() {
+            self.execute(&format!("GRANT SELECT, SHOW VIEW ON {}.* TO {account}", pattern(&login.database))).await?;
+            return Ok(Vec::new());
+        }
+        let tables = format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = {} ORDER BY 1",
+            literal(&login.database)
+        );
+        for table in self.values(&tables).await? {
+            if !acting.contains_key(&table) {
+                let table = format!("{}.{}", identifier(&login.database), identifier(&table));
+                self.execute(&format!("GRANT SELECT, SHOW VIEW ON {table} TO {account}")).await?;
             }
         }
-        let account = quoted(&account(login));
-        let password = &login.password;
-        let limits = "REQUIRE SSL WITH MAX_USER_CONNECTIONS 1 ACCOUNT LOCK";
-        self.execute(&format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{password}' {limits}")).await?;
-        // Again for an account of an earlier run, which IF NOT EXISTS leaves as it is.
-        self.execute(&format!("ALTER USER {account} {limits}")).await?;
-        self.execute(&format!("GRANT SELECT, SHOW VIEW ON {}.* TO {account}", pattern(&login.database))).await?;
-        Ok(())
+        let views: Vec<String> = acting.into_iter().map(|(view, why)| format!("{view} ({why})")).collect();
+        Ok(vec![format!("not read, because reading them could change something: the views {}", some_of(&views, ""))])
     }
 
     async fn writable_by(&self, _: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
@@ -60,23 +79,35 @@ impl OpeningOperations for MysqlConnection {
     async fn admit_login(&self, login: &ReadingLogin) -> Result<(), StepError> {
         let account = quoted(&account(login));
         // MySQL writes no password of this statement into its logs.
-        let sql = format!("ALTER USER {account} IDENTIFIED BY '{}' ACCOUNT UNLOCK", login.password);
-        Ok(self.execute(&sql).await?)
+        let password = text(&login.password);
+        Ok(self.execute(&format!("ALTER USER {account} IDENTIFIED BY {password} ACCOUNT UNLOCK")).await?)
     }
 
-    async fn shut_login(&self, user: &str) -> Result<bool, StepError> {
+    async fn shut_login(&self, user: &str) -> Result<ShutLogin, StepError> {
         let accounts = self.accounts_of(user).await?;
         for account in &accounts {
-            self.execute(&format!("ALTER USER IF EXISTS {} ACCOUNT LOCK", quoted(account))).await?;
+            let shut = format!("ALTER USER IF EXISTS {} ACCOUNT LOCK PASSWORD EXPIRE", quoted(account));
+            match self.execute(&shut).await {
+                Ok(()) => {}
+                // An account of the system's, which only such a one changes.
+                Err(StatementError::Refused(error)) if error.code == ACCESS_DENIED => {
+                    return Ok(ShutLogin::Foreign(error.to_string()));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(!accounts.is_empty())
+        Ok(if accounts.is_empty() { ShutLogin::Missing } else { ShutLogin::Shut })
     }
 
-    async fn drop_login(&self, _: &Server, user: &str, _: &str) -> Result<(), StepError> {
+    async fn drop_login(&self, _: &Server, user: &str) -> Result<Option<String>, StepError> {
+        let mut kept_by = Vec::new();
+        // Of every address: one of another is of an opening that was not closed to its end.
         for account in self.accounts_of(user).await? {
-            self.execute(&format!("DROP USER IF EXISTS {}", quoted(&account))).await?;
+            if let Err(error) = self.execute(&format!("DROP USER IF EXISTS {}", quoted(&account))).await {
+                kept_by.push(error.into_reason(timeouts::STATEMENT)?);
+            }
         }
-        Ok(())
+        Ok((!kept_by.is_empty()).then(|| kept_by.join("; ")))
     }
 
     /// Nothing to close: a schema of MySQL has no limit of its own.
@@ -97,9 +128,14 @@ fn account(login: &ReadingLogin) -> Account {
     Account { user: login.user.clone(), host: login.from.to_string() }
 }
 
+/// A text in a statement on accounts, which takes none in hexadecimal. The mode of our sessions is one in which a backslash escapes.
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 /// A schema in `GRANT`, which takes its name for a pattern.
 fn pattern(schema: &str) -> String {
-    super::quote::identifier(&schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%"))
+    identifier(&schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%"))
 }
 
 #[cfg(test)]

@@ -21,9 +21,14 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
-/// Settings that owners of databases can set for every session there, and that change how our own SQL is read: a backslash would
-/// end a quoted name, and `= NULL` would be true. The client's word counts for more than theirs.
-const OPTIONS: &str = "-c standard_conforming_strings=on -c transform_null_equals=off";
+/// Settings that owners of databases can set for every session there. They change how our own SQL is read: a backslash would
+/// end a quoted name, and `= NULL` would be true. They change as whom it runs, and end it: after a millisecond, at the first error, or
+/// while it waits for a lock. The client's word counts for more than theirs.
+///
+/// Statements that take longer set their own limit; each wait of ours ends before this one.
+const OPTIONS: &str = "-c standard_conforming_strings=on -c transform_null_equals=off -c role=none -c exit_on_error=off \
+    -c statement_timeout=60s -c lock_timeout=0 -c idle_in_transaction_session_timeout=10min \
+    -c default_transaction_isolation=read\\ committed -c default_transaction_deferrable=off";
 
 /// Names in our own SQL lead to the system's own objects and to nothing else: whoever may create in a schema of the path could
 /// otherwise plant an operator or a function that fits better than the system's, and it would run as the master user.

@@ -15,8 +15,11 @@ use tokio_postgres::error::SqlState;
 impl LoginOperations for PostgresqlConnection {
     async fn prepare_changes(&self) -> Result<(), StatementError> {
         // The record says that a login is closed from here on: it must be so after a crash of the server too, whatever the
-        // cluster's own setting of synchronous_commit is.
-        self.execute("SET lock_timeout = '1s'; SET statement_timeout = '20s'; SET synchronous_commit = on").await
+        // cluster's own setting of synchronous_commit is. And the owner of a database may have set its sessions to read only.
+        self.execute(
+            "SET lock_timeout = '1s'; SET statement_timeout = '20s'; SET synchronous_commit = on; SET default_transaction_read_only = off",
+        )
+        .await
     }
 
     async fn read_logins(&self) -> Result<LoginState, StepError> {

@@ -7,6 +7,7 @@ mod errors;
 mod jobs;
 mod logins;
 mod opening;
+mod opening_rights;
 mod plan;
 mod preflight;
 mod queries;

@@ -1,34 +1,26 @@
-//! A login on PostgreSQL that only reads: a role with the rights of `pg_read_all_data`, and room for it in one closed database.
+//! A login on PostgreSQL that only reads: a role with the rights to read people's tables of one database, and room for it in that
+//! database, which the fence has closed.
+//!
+//! Not by `pg_read_all_data`: that is no right to one database. It reads the verifiers of all logins and the passwords of foreign servers
+//! as well, and every database that takes the role.
 
+use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
+use super::opening_rights::{grant_reading, revoke_rights, writable};
 use super::quote::{identifier, literal};
-use crate::engine::opening::OpeningOperations;
+use crate::engine::opening::{OpeningOperations, ShutLogin};
 use crate::engine::{Connection, LoginOperations};
-use crate::error::ConnectError;
+use crate::error::StatementError;
 use crate::opening::ReadingLogin;
 use crate::server::Server;
-use crate::session::EngineConnection;
+use crate::session::{EngineConnection, Session};
 use postgres_protocol::password::scram_sha_256;
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{StepError, timeouts};
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 
-/// Finds what the role could write to: columns, whole tables and sequences; and functions that act as their owner, which may write. Those of
-/// extensions are AWS's to offer, and a trigger's is never called by hand.
-const WRITABLE: &str = "SELECT pg_catalog.format('%s %I.%I', \
-    CASE c.relkind WHEN 'S' THEN 'the sequence' ELSE 'the table' END, n.nspname, c.relname) \
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
-    AND CASE WHEN c.relkind = 'S' THEN pg_catalog.has_sequence_privilege({role}, c.oid, 'USAGE, UPDATE') \
-    WHEN c.relkind IN ('r', 'p', 'v', 'f') THEN pg_catalog.has_table_privilege({role}, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') \
-    OR pg_catalog.has_any_column_privilege({role}, c.oid, 'INSERT, UPDATE') ELSE false END \
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-    AND d.objid = c.oid AND d.deptype = 'e') \
-    UNION ALL SELECT pg_catalog.format('the function %I.%I, which acts as its owner', n.nspname, p.proname) \
-    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-    WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
-    AND p.prorettype NOT IN ('trigger'::pg_catalog.regtype, 'event_trigger'::pg_catalog.regtype) \
-    AND pg_catalog.has_function_privilege({role}, p.oid, 'EXECUTE') \
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
-    AND d.objid = p.oid AND d.deptype = 'e') ORDER BY 1";
+/// The most databases besides its own that a login may connect to: each is looked through before it is let in.
+const OTHERS_MAX: usize = 50;
 
 impl OpeningOperations for PostgresqlConnection {
     async fn databases_to_open(&self) -> Result<Vec<String>, StepError> {
@@ -36,28 +28,24 @@ impl OpeningOperations for PostgresqlConnection {
         Ok(databases.into_iter().filter(|database| database.can_be_limited).map(|database| database.name).collect())
     }
 
-    async fn make_login(&self, login: &ReadingLogin) -> Result<(), StepError> {
-        if self.values("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_data'").await?.is_empty() {
-            return Err(StepError::new(
-                ErrorName::RewindFailed,
-                "before PostgreSQL 14 no role may read everything and write nothing",
-            )
-            .changed("nobody was let in")
-            .advice("read there as the master user (docs/runbook.md#the-rows-that-were-written-since)"));
+    async fn make_room(&self, database: &str) -> Result<(), StepError> {
+        // Only 0 is the fence's: a limit that people set is not raised.
+        let is_closed =
+            format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {} AND datconnlimit = 0", literal(database));
+        if !self.values(&is_closed).await?.is_empty() {
+            // The server counts the workers of autovacuum too. One connection at a time is the role's own limit.
+            let room = "SELECT 1 + pg_catalog.current_setting('autovacuum_max_workers')::int";
+            // Three workers are the server's default.
+            let room = self.values(room).await?.into_iter().next().unwrap_or_else(|| "4".to_owned());
+            self.execute(&format!("ALTER DATABASE {} CONNECTION LIMIT {room}", identifier(database))).await?;
         }
+        Ok(())
+    }
+
+    async fn make_login(&self, server: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
         let role = identifier(&login.user);
-        if !self.has_role(&login.user).await? {
-            self.execute(&format!("CREATE ROLE {role} NOLOGIN")).await?;
-        }
-        let database = identifier(&login.database);
-        // The server counts the workers of autovacuum too. One connection at a time is the role's own limit.
-        let room = "SELECT 1 + pg_catalog.current_setting('autovacuum_max_workers')::int";
-        // Three workers are the server's default.
-        let room = self.values(room).await?.into_iter().next().unwrap_or_else(|| "4".to_owned());
-        // On every run: an earlier one may have ended behind CREATE ROLE.
         self.execute(&format!(
-            "ALTER ROLE {role} NOLOGIN CONNECTION LIMIT 1; GRANT pg_read_all_data TO {role}; \
-             ALTER ROLE {role} SET default_transaction_read_only = on"
+            "CREATE ROLE {role} NOLOGIN CONNECTION LIMIT 1; ALTER ROLE {role} SET default_transaction_read_only = on"
         ))
         .await?;
         let user = literal(&login.user);
@@ -65,28 +53,42 @@ impl OpeningOperations for PostgresqlConnection {
             format!("SELECT pg_catalog.has_database_privilege({user}, {}, 'CONNECT')", literal(&login.database));
         // Mostly PUBLIC may connect: then the rights of the database stay as people made them.
         if self.values(&connects).await? != ["t"] {
+            let database = identifier(&login.database);
             self.execute(&format!("GRANT CONNECT ON DATABASE {database} TO {role}")).await?;
         }
-        // Only 0 is the fence's: a limit that people set is not raised.
-        let is_closed = format!(
-            "SELECT 1 FROM pg_catalog.pg_database WHERE datname = {} AND datconnlimit = 0",
-            literal(&login.database)
-        );
-        if !self.values(&is_closed).await?.is_empty() {
-            self.execute(&format!("ALTER DATABASE {database} CONNECTION LIMIT {room}")).await?;
-        }
-        Ok(())
+        // From inside, because each database has the rights to its tables in a catalogue of its own.
+        let session = server.open(&login.database).await?;
+        let granted = async {
+            let inside = postgresql(&session)?;
+            inside.prepare_changes().await?;
+            grant_reading(inside, &login.user).await
+        };
+        let unread = granted.await;
+        session.close().await;
+        unread
     }
 
     async fn writable_by(&self, server: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
-        // From inside, because each database has the rights to its tables in a catalogue of its own.
-        let session = server.open(&login.database).await?;
-        let EngineConnection::Postgresql(inside) = session.connection() else {
-            return Err(StepError::bug("one server speaks two protocols"));
-        };
-        let found = inside.values(&WRITABLE.replace("{role}", &literal(&login.user))).await;
-        session.close().await;
-        Ok(found?)
+        let mut found = within(server, &login.database, &login.user).await?;
+        // No fence closes the database that it works from, or one that belongs to others; and a clone has no fence.
+        let others = self
+            .values(&format!(
+                "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit NOT IN (0, {INVALID_DATABASE}) \
+                 AND pg_catalog.has_database_privilege({}, oid, 'CONNECT') AND datname <> {} ORDER BY 1",
+                literal(&login.user),
+                literal(&login.database)
+            ))
+            .await?;
+        if others.len() > OTHERS_MAX {
+            found
+                .push(format!("{} other databases that everybody may connect to, too many to look into", others.len()));
+            return Ok(found);
+        }
+        for other in others {
+            let writable = within(server, &other, &login.user).await?;
+            found.extend(writable.into_iter().map(|what| format!("{what} in the database {other}")));
+        }
+        Ok(found)
     }
 
     async fn admit_login(&self, login: &ReadingLogin) -> Result<(), StepError> {
@@ -97,36 +99,71 @@ impl OpeningOperations for PostgresqlConnection {
         Ok(self.execute(&format!("ALTER ROLE {role} LOGIN PASSWORD {verifier} VALID UNTIL {until}")).await?)
     }
 
-    async fn shut_login(&self, user: &str) -> Result<bool, StepError> {
-        if !self.has_role(user).await? {
-            return Ok(false);
+    async fn shut_login(&self, user: &str) -> Result<ShutLogin, StepError> {
+        let known = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(user));
+        if self.values(&known).await?.is_empty() {
+            return Ok(ShutLogin::Missing);
         }
         self.prepare_changes().await?;
-        self.execute(&format!("ALTER ROLE {} NOLOGIN", identifier(user))).await?;
-        Ok(true)
+        let role = identifier(user);
+        let shut = format!("ALTER ROLE {role} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL '-infinity'");
+        match self.execute(&shut).await {
+            Ok(()) => Ok(ShutLogin::Shut),
+            // From PostgreSQL 16 on nobody changes a role of somebody else's.
+            Err(StatementError::Refused(error)) if error.code == SqlState::INSUFFICIENT_PRIVILEGE.code() => {
+                Ok(ShutLogin::Foreign(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn drop_login(&self, server: &Server, user: &str, database: &str) -> Result<(), StepError> {
+    async fn drop_login(&self, server: &Server, user: &str) -> Result<Option<String>, StepError> {
         let role = identifier(user);
+        let mut kept_by = Vec::new();
         // Only a member of the role may drop what it owns: the master user of RDS is no superuser.
-        let drop_owned = format!("GRANT {role} TO CURRENT_USER; DROP OWNED BY {role}");
-        // From inside, where temporary rights of everybody may have let it make something of its own.
-        match server.open(database).await {
-            Ok(session) => {
-                let EngineConnection::Postgresql(inside) = session.connection() else {
-                    return Err(StepError::bug("one server speaks two protocols"));
-                };
-                let dropped = inside.execute(&drop_owned).await;
-                session.close().await;
-                dropped?;
+        let member = format!("GRANT {role} TO CURRENT_USER");
+        kept_by.extend(self.attempt(&member).await?);
+        // The rights that are no database's own, and in each database its rights there and what it made for itself.
+        let owned = format!("DROP OWNED BY {role}");
+        kept_by.extend(self.attempt(&owned).await?);
+        let databases = format!(
+            "SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
+             JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+             AND r.rolname = {user} UNION SELECT database FROM pg_catalog.pg_prepared_xacts WHERE owner = {user} ORDER BY 1",
+            user = literal(user)
+        );
+        let deadline = Instant::now() + timeouts::FENCE_SESSIONS;
+        for database in self.values(&databases).await? {
+            if Instant::now() >= deadline {
+                kept_by.push(format!("{database} was not looked into for lack of time"));
+                break;
             }
-            // Closed or gone: what is left there, if anything, the next statement names.
-            Err(ConnectError::DatabaseFull(_) | ConnectError::DatabaseMissing(_) | ConnectError::NotAllowed(_)) => {
-                self.execute(&drop_owned).await?;
+            let session = match server.open(&database).await {
+                Ok(session) => session,
+                Err(error) => {
+                    kept_by.push(error.to_string());
+                    continue;
+                }
+            };
+            let dropped = async {
+                let inside = postgresql(&session)?;
+                inside.prepare_changes().await?;
+                let prepared = inside.end_prepared(user).await?;
+                let granted = revoke_rights(inside, user).await?;
+                Ok::<_, StepError>(prepared.or(granted).or(inside.attempt(&owned).await?))
+            };
+            // A session that is lost there keeps this one from nothing.
+            match dropped.await {
+                Ok(refused) => kept_by.extend(refused.map(|why| format!("in the database {database}: {why}"))),
+                Err(error) => kept_by.push(format!("in the database {database}: {error}")),
             }
-            Err(error) => return Err(error.into()),
+            session.close().await;
         }
-        Ok(self.execute(&format!("DROP ROLE {role}")).await?)
+        let dropped = self.attempt(&format!("DROP ROLE {role}")).await?;
+        Ok(dropped.map(|why| {
+            kept_by.insert(0, why);
+            kept_by.join("; ")
+        }))
     }
 
     async fn close_database(&self, database: &str) -> Result<bool, StepError> {
@@ -143,9 +180,47 @@ impl OpeningOperations for PostgresqlConnection {
 }
 
 impl PostgresqlConnection {
-    async fn has_role(&self, name: &str) -> Result<bool, StepError> {
-        let found =
-            self.values(&format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(name))).await?;
-        Ok(!found.is_empty())
+    /// Rolls back what `user` prepared in this database, which no end of a session ends; returns the reason where the server refuses that.
+    async fn end_prepared(&self, user: &str) -> Result<Option<String>, StepError> {
+        let prepared = format!(
+            "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE owner = {} AND database = pg_catalog.current_database()",
+            literal(user)
+        );
+        let prepared = self.values(&prepared).await?;
+        let mut refused = None;
+        if prepared.is_empty() {
+            return Ok(refused);
+        }
+        // Whoever prepared it ends it, and nobody else but a superuser.
+        refused = refused.or(self.attempt(&format!("SET ROLE {}", identifier(user))).await?);
+        for name in prepared {
+            refused = refused.or(self.attempt(&format!("ROLLBACK PREPARED {}", literal(&name))).await?);
+        }
+        self.execute("SET ROLE NONE").await?;
+        Ok(refused)
+    }
+
+    /// Makes a change that the server may refuse; returns the reason why it did.
+    async fn attempt(&self, sql: &str) -> Result<Option<String>, StepError> {
+        match self.execute(sql).await {
+            Ok(()) => Ok(None),
+            Err(error) => error.into_reason(timeouts::STATEMENT).map(Some),
+        }
+    }
+}
+
+/// Names what `user` could write to in `database`.
+async fn within(server: &Server, database: &str, user: &str) -> Result<Vec<String>, StepError> {
+    let session = server.open(database).await?;
+    let found = async { writable(postgresql(&session)?, user).await };
+    let found = found.await;
+    session.close().await;
+    found
+}
+
+fn postgresql(session: &Session) -> Result<&PostgresqlConnection, StepError> {
+    match session.connection() {
+        EngineConnection::Postgresql(connection) => Ok(connection),
+        EngineConnection::Mysql(_) => Err(StepError::bug("one server speaks two protocols")),
     }
 }

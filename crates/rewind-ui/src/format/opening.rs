@@ -36,6 +36,9 @@ pub fn opened(id: &str, opening: &Opening) -> Document {
     document.field("database", &at.database);
     document.field("user", &at.user);
     document.field("network", &at.network);
+    for what in &at.unread {
+        document.item(what);
+    }
     document.field(
         "password",
         format!("aws secretsmanager get-secret-value --secret-id '{}' --query SecretString --output text", at.secret),
@@ -99,6 +102,7 @@ mod tests {
             user: "rewind_open_1".into(),
             secret: "arn:secret".into(),
             network: "203.0.113.7 is admitted".into(),
+            unread: vec!["not read: public.a of x".into()],
         };
         let opening = Opening {
             id: "r-1-open".into(),
@@ -113,6 +117,7 @@ mod tests {
         for part in ["until 2026-11-23T13:00:00Z", psql, "--secret-id 'arn:secret'", "rewind open r-1 --close"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(text.contains("not read: public.a of x"), "{text}");
         let mysql = OpenedAt { engine: "aurora-mysql".into(), ..at };
         let text = opened("r-1", &Opening { at: Some(mysql), ..opening }).to_string();
         let mysql = "mysql --host=orders.cluster-x --port=5433 --user=rewind_open_1 --password --ssl-mode=REQUIRED --database=shop";
