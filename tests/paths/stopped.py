@@ -25,6 +25,7 @@ NOT_BEGUN = [*up_to("IsUndoBegun", IDLE), "ConcludeUndoNotBegun", "EndUndoWatch"
 # Under the lease a function that was called before the stop may still begin: ten times twenty seconds.
 MAY_BEGIN = ["WaitForUndoToBegin", *BEGUN] * 10
 WAITED = [*up_to("IsUndoBegun", NOT_BEGUN), *MAY_BEGIN, *NOT_BEGUN[NOT_BEGUN.index("ConcludeUndoNotBegun") :]]
+UNREAD = [*READ_UNDONE[:-1], "ConcludeUndoUnread", "AnnounceUndoUnread"]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 BEGUN = {"fenceBegunAt": "2026-11-23T10:40:00Z"}
 
@@ -115,8 +116,7 @@ def problems_of_leases(recovery, scenario, leases):
     for lease, leave, release in zip(leases, ["LeaveLease", "LeaveRestoredLease"], ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]):
         holder = scenario.request["holder"]
         as_it_was = f"{recovery}-undo" if holder == "undo" else holder
-        # Without the record nobody knows which leases they are.
-        if holder != "undo" or leave in broken or release in broken or "ReadUndone" in broken:
+        if holder != "undo" or leave in broken or release in broken:
             expected = as_it_was
         else:
             expected = None if release in scenario.path else recovery
@@ -185,8 +185,13 @@ def of_undos():
         yield of_undo(f"after its end, {state}: its leases are free", UNDONE, item={"state": state})
     for state in ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]:
         yield of_undo(f"after its end, and {state} throws", UNDONE, item={"state": "Undone"}, mocked={state: BROKEN})
-    unread = [*up_to("ReadUndone", READ_UNDONE), "ConcludeUndoStopped", "IsUndoAtWork", *LEFT]
-    yield of_undo("whose recovery cannot be read", unread, mocked={"ReadUndone": BROKEN}, **(half_way | {"recorded": None}))
+    throws = (BROKEN, "told to")
+    for name, mocked, read in [
+        ("once", {}, ["WaitForRecord", "ReadUndoneAgain"]),
+        ("three times", {"ReadUndoneAgain": [throws] * 3 + [RECORD]}, ["WaitForRecord", "ReadUndoneAgain", *["IsRecordUnread", "WaitForRecord", "ReadUndoneAgain"] * 3]),
+    ]:
+        then = [*UNREAD, *read, *HALF_WAY[HALF_WAY.index("IsUndone") :]]
+        yield of_undo(f"whose recovery cannot be read {name}", then, begun=True, mocked={"ReadUndone": BROKEN} | mocked, **half_way)
     yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, begun=True, mocked={"ReadUndoLease": BROKEN}, **half_way)
     yield of_undo("that cannot be recorded", HALF_WAY, begun=True, mocked={"RecordUndoStopped": BROKEN}, **(half_way | {"recorded": None}))
     for state in ["LeaveLease", "LeaveRestoredLease"]:
