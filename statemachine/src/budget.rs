@@ -132,6 +132,7 @@ fn looped(states: &[State], state: &State) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rewind::{ROUNDS_OF_A_TTL, events_of_names};
 
     fn budgets() -> [Budget; 2] {
         let machine = crate::rewind::machine();
@@ -171,6 +172,39 @@ mod tests {
         for budget in budgets() {
             assert!(budget.events() < HISTORY, "{} events of {HISTORY}: {budget:?}", budget.events());
         }
+    }
+
+    /// In seconds. The last one is the longest that a request can accept.
+    const TTLS: [u64; 7] = [5, 60, 600, 3_600, 86_400, 172_800, 7 * 86_400];
+
+    #[test]
+    fn names_are_asked_for_until_the_longest_ttl_is_over_and_the_history_is_not_full() {
+        for ttl in TTLS {
+            let [restore, _] = budgets();
+            // The loop's own bound is in the budget with rounds of its own. In place no name is followed.
+            let counted = (hours(crate::rewind::CONFIRMED) / ROUND + 1) * ROUND_EVENTS;
+            let events = restore.events() - counted + events_of_names(ttl);
+            assert!(events < HISTORY, "{events} events with a TTL of {ttl} s");
+            let undo = Budget::new(&crate::undo::machine().states, Recoveries::Restore);
+            // Nobody is asked for an approval by an undo.
+            let asked = SLICES / 60 * SLICE_EVENTS;
+            let events = undo.events() - asked + events_of_names(ttl);
+            assert!(events < HISTORY, "{events} events of an undo with a TTL of {ttl} s");
+        }
+    }
+
+    #[test]
+    fn the_pause_before_a_name_is_asked_for_again_grows_with_the_ttl() {
+        for (machine, answer, records, since) in [
+            (crate::rewind::machine(), "cutover", "$plan.dns", "$cutoverSince"),
+            (crate::undo::machine(), "confirmation", "$swap.records", "$movedBackAt"),
+        ] {
+            let waits = machine.states.iter().find(|state| state.name == "WaitForOldTtl").unwrap();
+            let expected = crate::rewind::pause(answer, records, since);
+            assert!(expected.contains("$floor($ttl / 60)"), "{expected}");
+            assert_eq!(waits.seconds, Some(crate::json::jsonata(expected)));
+        }
+        assert_eq!(ROUNDS_OF_A_TTL, 60);
     }
 
     #[test]

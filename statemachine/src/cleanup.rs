@@ -50,7 +50,10 @@ fn states() -> Vec<State> {
             .next("FindDue"),
         State::invoke("FindDue")
             .function("CleanUp")
-            .comment("Finds the clusters whose keep-until tag is past, the oldest first.")
+            .comment(
+                "Finds the clusters whose keep-until tag is past, the oldest first. Takes back the notes of deletions whose clusters people \
+                 keep since: with the note nobody could go on from them.",
+            )
             .inputs([])
             .input_text("what", "find")
             .input_as("cluster", "$only")
@@ -81,7 +84,7 @@ fn states() -> Vec<State> {
         clean_up("CheckUnused", "check")
             .comment(
                 "A cluster that somebody uses, or that is not as the recovery left it, is not deleted. This check \
-                 changes nothing and takes no lease, so it blocks nobody.",
+                 changes no cluster, and takes no lease but to take back the note of an earlier deletion.",
             )
             .keep("check")
             .next("IsUnused")

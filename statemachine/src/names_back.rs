@@ -4,7 +4,7 @@
 use crate::conclude::explained;
 use crate::json::jsonata;
 use crate::retry::ANY;
-use crate::rewind::{CONFIRMED, UNSEEN};
+use crate::rewind::{CONFIRMED, UNSEEN, pause};
 use crate::state::{State, found, hours, set, set_to};
 use rewind_core::ErrorName;
 
@@ -125,7 +125,7 @@ pub(crate) fn states(next: &'static str) -> Vec<State> {
                 "NoteUnconfirmed",
             )
             .next("WaitForOldTtl"),
-        State::wait("WaitForOldTtl", "$max([1, $ceil($confirmation.waitSeconds)])")
+        State::wait("WaitForOldTtl", &pause("confirmation", "$swap.records", "$movedBackAt"))
             .progress("waits as long as resolvers may remember the old value")
             .comment("Until then a resolver may lead clients to the restored cluster, which stays fenced and refuses them.")
             .next("ConfirmSource"),

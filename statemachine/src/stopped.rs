@@ -18,6 +18,12 @@ const CANCELLED: &str = "900";
 /// Seconds between two readings of what the stopped undo has begun.
 const BEGINS: u64 = 20;
 
+/// Seconds between two readings of a record that the table did not give for half an hour.
+const UNREAD_PAUSE: u64 = 600;
+
+/// The number of these readings: three and a half days of them fit into the history of the execution.
+const UNREAD_ROUNDS: u64 = 500;
+
 /// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
 /// is refused before a plan, and would be read in pages.
 const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
@@ -65,6 +71,7 @@ fn begin() -> Vec<State> {
             .assign("held", true.into())
             .assign("begun", true.into())
             .assign("readAgain", 0.into())
+            .assign("unread", 0.into())
             .assign("recoveryArn", "unknown".into())
             .keep_as(
                 "by",
@@ -228,27 +235,48 @@ fn of_recovery() -> Vec<State> {
     ]
 }
 
-/// The states for an undo that was stopped. Both leases are left to the recovery, from which the next undo takes them over; where it had not
+/// The states for an undo that was stopped. Its record names the clusters, so it is read for as long as it takes. Both leases are left to the recovery, from which the next undo takes them over; where it had not
 /// begun, they are released.
 fn of_undo() -> Vec<State> {
     vec![
-        State::table("ReadUndone", "getItem")
+        read_undone("ReadUndone")
             .waits_half_an_hour()
-            .progress("reads how the recovery stands whose undo was stopped")
-            .comment(
-                "It names both clusters: without it both leases would stay with an undo that is over. The watch over the fences pages \
-                 meanwhile. A record that cannot be read is as good as one that is half undone: a person has to look.",
-            )
-            .argument("Key", object([("id", text("'recovery#' & $id"))]))
-            .argument("ConsistentRead", true.into())
-            .argument("ProjectionExpression", "#state, #cluster, newCluster, executionArn".into())
-            .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#cluster", "cluster".into())]))
-            .keep_as("state", &of_item("state", "'unknown'"))
-            .keep_as("cluster", &of_item("cluster", "'unknown'"))
-            .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
-            .keep_as("recoveryArn", &of_item("executionArn", "'unknown'"))
+            .comment("It names both clusters: without it both leases would stay with an undo that is over. The watch over the fences pages meanwhile.")
             .next("IsUndone")
-            .catch(&ANY, Vec::new(), "ConcludeUndoStopped"),
+            .catch(&ANY, Vec::new(), "ConcludeUndoUnread"),
+        State::pass("ConcludeUndoUnread")
+            .comment("A record that cannot be read is as good as one that is half undone: people are told, and it is read again.")
+            .assign("ending", ending("NeedsOperator", ErrorName::OutcomeUnknown, &unread("it is read again every ten minutes, and once it is \
+                there both leases are left to ' & $id & ', and you are told. Then rewind undo ' & $id & ' finds out what was done")))
+            .next("AnnounceUndoUnread"),
+        announce_ending("AnnounceUndoUnread", "'Rewind Needs Operator'")
+            .progress("sends as an event that a record could not be read")
+            .comment("Pages: clients may have no database. One that cannot be sent is sent after the next reading.")
+            .assign("unsent", false.into())
+            .next("WaitForRecord")
+            .catch(&ANY, vec![set_to("unsent", true.into())], "WaitForRecord"),
+        State::wait("WaitForRecord", &UNREAD_PAUSE.to_string())
+            .progress("waits before it reads the record again")
+            .comment("A table that does not answer for half an hour may do so in hours, and nothing else frees the leases then.")
+            .keep_as("unread", "$unread + 1")
+            .next("ReadUndoneAgain"),
+        read_undone("ReadUndoneAgain")
+            .comment("From here on it is settled as any other, and told anew with the names of the clusters.")
+            .assign("ending", object([]))
+            .assign("unsent", false.into())
+            .next("IsUndone")
+            .catch(&ANY, Vec::new(), "IsRecordUnread"),
+        State::choice("IsRecordUnread")
+            .comment("Gives up after three and a half days, before the history is full.")
+            .when_with(
+                &format!("$unread >= {UNREAD_ROUNDS}"),
+                vec![set_to("ending", ending("NeedsOperator", ErrorName::OutcomeUnknown, &unread("once it is there, delete the items \
+                    lease#<source> and lease#<restored cluster>, if their executionArn ends in ' & $undo & '; then rewind undo ' & $id & ' finds \
+                    out what was done")))],
+                "NeedsOperator",
+            )
+            .when("$unsent", "AnnounceUndoUnread")
+            .next("WaitForRecord"),
         State::choice("IsUndone")
             .comment("It was stopped between its end and the release, or had nothing to undo.")
             .when("$state in ['Planned', 'Undone', 'NothingChanged', 'RolledBack']", "ReleaseUndoRestoredLease")
@@ -302,7 +330,8 @@ fn of_undo() -> Vec<State> {
                     "Recovered",
                     ErrorName::Unavailable,
                     "'its undo ' & $undo & ' was ended from outside (' & $status & ') before its first change: ' & $newCluster & ' is not \
-                     fenced, no record was moved, ' & $id & ' is Recovered as it was, and the leases of the undo are free; next step: none, \
+                     fenced, no record was moved, ' & $id & ' is Recovered as it was, and the leases of the undo are free; what rewind open had \
+                     opened may be closed; next step: none, \
                      or rewind undo ' & $id & ', if traffic is still to go back to ' & $cluster",
                 ),
             )
@@ -330,7 +359,7 @@ fn of_undo() -> Vec<State> {
             .next("IsUndoAtWork"),
         State::choice("IsUndoAtWork")
             .comment("Without its lease it has changed nothing that its recovery did not change itself, or has told its own end.")
-            .when("$held and $cluster != 'unknown'", "RecordUndoStopped")
+            .when("$held", "RecordUndoStopped")
             .next("AnnounceStopped"),
         record_half_way(
             "RecordUndoStopped",
@@ -366,14 +395,7 @@ fn of_undo() -> Vec<State> {
 /// The states in which people are told.
 fn ends() -> Vec<State> {
     vec![
-        State::announce(
-            "AnnounceStopped",
-            &[(
-                jsonata("$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Stopped'"),
-                "{'recoveryId': $id, 'executionArn': $executionArn, 'cluster': $cluster, 'state': $ending.state, 'at': $now(), 'error': \
-                 $ending.error, 'cause': $ending.cause}",
-            )],
-        )
+        announce_ending("AnnounceStopped", "$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Stopped'")
         .progress("sends the end of what was stopped as an event")
         .comment(
             "Both events page: nobody asked for this end. One that cannot be sent is paged by the end of this execution, which is counted.",
@@ -391,6 +413,36 @@ fn ends() -> Vec<State> {
         State::succeed("Settled").comment("Nothing has to be undone."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
+}
+
+/// A state that reads the record of the recovery whose undo was stopped.
+fn read_undone(name: &'static str) -> State {
+    State::table(name, "getItem")
+        .progress("reads how the recovery stands whose undo was stopped")
+        .argument("Key", object([("id", text("'recovery#' & $id"))]))
+        .argument("ConsistentRead", true.into())
+        .argument("ProjectionExpression", "#state, #cluster, newCluster, executionArn".into())
+        .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#cluster", "cluster".into())]))
+        .keep_as("state", &of_item("state", "'unknown'"))
+        .keep_as("cluster", &of_item("cluster", "'unknown'"))
+        .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
+        .keep_as("recoveryArn", &of_item("executionArn", "'unknown'"))
+}
+
+/// The cause of the end of an undo whose record could not be read, as an expression; `next` is the inside of a text.
+fn unread(next: &str) -> String {
+    format!(
+        "'its undo ' & $undo & ' was ended from outside (' & $status & '), and the record of ' & $id & ' cannot be read, which names the \
+         clusters: source and restored cluster may be fenced, the records may point at either, and both leases are still of ' & $undo & '; \
+         nothing was undone; next step: see why the table does not answer: {next}'"
+    )
+}
+
+/// A state that sends the ending as an event; `detail_type` is an expression.
+fn announce_ending(name: &'static str, detail_type: &str) -> State {
+    let detail = "{'recoveryId': $id, 'executionArn': $executionArn, 'cluster': $cluster, 'state': $ending.state, 'at': $now(), 'error': \
+                  $ending.error, 'cause': $ending.cause}";
+    State::announce(name, &[(jsonata(detail_type), detail)])
 }
 
 /// A field of the event, as an expression: an execution that somebody starts by hand must not fail on its input.
@@ -415,4 +467,20 @@ fn of_item(name: &str, otherwise: &str) -> String {
 
 fn ending(state: &str, error: ErrorName, cause: &str) -> Json {
     object([("state", state.into()), ("error", error.as_str().into()), ("cause", jsonata(cause))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::HISTORY;
+    use crate::retry::Retries;
+
+    #[test]
+    fn a_record_is_read_for_days_before_the_history_is_full() {
+        // The pause, the question, and an event for each begin, failure and retry of the reading.
+        let attempts = Retries::Table.attempts_of_an_hour() + 1;
+        let events = UNREAD_ROUNDS * (2 + 2 + 2 + 3 * attempts);
+        assert!(events < HISTORY - 1_000, "{events} events");
+        assert!(UNREAD_ROUNDS * UNREAD_PAUSE >= 3 * 24 * 3600);
+    }
 }

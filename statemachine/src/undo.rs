@@ -193,7 +193,9 @@ fn states() -> Vec<State> {
                      over, and since ' & $cleanUp.begunAt & ' it is being deleted; nothing was changed; next step: \
                      its data is in the snapshot ' & $cleanUp.snapshot & ': restore that beside what is there (aws \
                      rds restore-db-cluster-from-snapshot --snapshot-identifier ' & $cleanUp.snapshot & ' --engine ' \
-                     & $plan.engine & ' --db-cluster-identifier <a new name>), and copy over what is missed'",
+                     & $plan.engine & ' --db-cluster-identifier <a new name>), and copy over what is missed; or, if ' & $cleanUp.cluster & ' is \
+                     still there with every instance and is to be kept, move its tag aurora-rewind:keep-until or take it off: the next run \
+                     of the clean-up takes the deletion back, and then it can be undone'",
                 ),
                 "IsAnythingLeft",
             )

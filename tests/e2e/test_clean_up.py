@@ -268,11 +268,16 @@ def test_undo_of_the_last_recovery_works_while_the_cluster_of_an_older_one_is_de
         wait_until(lambda: "cleanUp" in older.item(), "the note of the deletion")
         # Released by its end, because the function may delete no item.
         wait_until(lambda: float(stack.item(f"lease#{cluster.name}")["expiresAt"]) == 0, "the release of the source", 5)
+        # The older one cannot be gone on from any more, although its cluster is there. Not by the client, which reads the note itself.
+        resumed = Recovery(stack, {"cluster": cluster.name, "resume": older.id, "approval": "none", "checks": []})
+        ended = resumed.wait()
+        assert ended["error"] == "InvalidRequest", f"the resume: {ended.get('error')}: {ended.get('cause')}"
+        contains(ended["cause"], f"it is being deleted, into the snapshot {kept}-final-{older.id}", f"if {kept} is still there and is to be kept")
+        assert stack.describe(kept), "the cluster of the older one"
+        assert deletion.describe()["status"] == "RUNNING", "the deletion during the resume"
         back = Recovery(stack, {"recovery": last.id, "by": "e2e"}, name=f"{last.id}-undo", machine=stack.outputs["UndoStateMachineArn"])
         back.reaches("ReadRecords")
         assert stack.item(f"lease#{kept}")["recoveryId"] == f"clean-up-{deletion.id}", "who deletes the older one's cluster"
-        # The older one cannot be gone on from any more, although its cluster is there.
-        assert stack.describe(kept), "the cluster of the older one"
         assert back.wait()["status"] == "SUCCEEDED", f"the undo: {back.describe().get('cause')}"
         assert deletion.wait(300)["status"] == "SUCCEEDED", f"the clean-up: {deletion.describe().get('cause')}"
     into_a_snapshot(stack, older, kept)

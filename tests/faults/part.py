@@ -2,6 +2,8 @@
 root has none of its programs."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 
@@ -22,6 +24,26 @@ def commit(checkout):
     if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", name):
         raise ValueError(f"{folder / 'HEAD'} leads to no commit: {head!r}")
     return name
+
+
+def checked_out(checkout):
+    """The tree that is checked out, as a sentence tells of it: the commit, and that files differ from it. Without the program of git nobody
+    knows the latter."""
+    try:
+        name = f"commit {commit(checkout)[:12]}"
+    except ValueError:
+        return "no commit that can be read"
+    return f"{name} with uncommitted changes" if is_changed(checkout) else name
+
+
+def is_changed(checkout):
+    """True if a file of the commit differs from it."""
+    git = shutil.which("git")
+    if git is None:
+        return False
+    status = [git, "-C", str(checkout), "status", "--porcelain", "--untracked-files=no"]
+    asked = subprocess.run(status, capture_output=True, text=True, check=False)
+    return asked.returncode == 0 and asked.stdout.strip() != ""
 
 
 def git_folder(checkout):

@@ -10,12 +10,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import flows  # noqa: E402
-from part import commit  # noqa: E402
+from part import checked_out  # noqa: E402
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGE = CHECKOUT / "docs" / "fault-matrix.md"
 RESULT = "end"
 BEGAN = time.monotonic()
+# Read now: a run takes an hour and more, and people commit meanwhile.
+RAN = checked_out(CHECKOUT)
 # One sentence about the last run of all cells, which the page has too.
 LAST_RUN = Path(__file__).resolve().with_name("last_run.txt")
 
@@ -44,10 +46,15 @@ def record(rows):
         minutes, passed = round((time.monotonic() - BEGAN) / 60), outcomes.count("passed")
         others = f" Not passed: {', '.join(failed)}." if failed else ""
         LAST_RUN.write_text(
-            f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, commit {commit(CHECKOUT)[:12]}, "
+            f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, {of_trees(RAN, checked_out(CHECKOUT))}, "
             f"{passed} passed, {minutes} minutes.{others}\n"
         )
         write(PAGE)
+
+
+def of_trees(began, ended):
+    """The tree that ran, and that another one was there at the end of the run: the cells and the rules may have been those of either."""
+    return began if began == ended else f"{began} (at its end the tree was {ended})"
 
 
 def write(path):

@@ -25,6 +25,7 @@ NOT_BEGUN = [*up_to("IsUndoBegun", IDLE), "ConcludeUndoNotBegun", "EndUndoWatch"
 # Under the lease a function that was called before the stop may still begin: ten times twenty seconds.
 MAY_BEGIN = ["WaitForUndoToBegin", *BEGUN] * 10
 WAITED = [*up_to("IsUndoBegun", NOT_BEGUN), *MAY_BEGIN, *NOT_BEGUN[NOT_BEGUN.index("ConcludeUndoNotBegun") :]]
+UNREAD = [*READ_UNDONE[:-1], "ConcludeUndoUnread", "AnnounceUndoUnread"]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 BEGUN = {"fenceBegunAt": "2026-11-23T10:40:00Z"}
 
@@ -93,6 +94,13 @@ def run_undo(deployment, scenario):
     ]
 
 
+def record_of(name):
+    """The record of the recovery of a scenario, as the table answers it."""
+    recovery = slug(name)
+    fields = {"state": "Recovered", "cluster": f"cluster-of-{recovery}", "newCluster": f"cluster-of-{recovery}-rewind", "executionArn": f"arn:of:{recovery}"}
+    return {name: {"S": value} for name, value in fields.items()}
+
+
 def problems_of_undone(recovery, scenario, before, after, ended):
     ended_watch = after.pop("undoWatchEnded", {"S": None})["S"]
     if ended_watch != (f"{recovery}-undo" if "EndUndoWatch" in scenario.path and "EndUndoWatch" not in (scenario.mocked or {}) else None):
@@ -100,6 +108,9 @@ def problems_of_undone(recovery, scenario, before, after, ended):
     if scenario.recorded is None:
         if after != before:
             yield f"the record was changed: {after}"
+        return
+    if "undo" not in after:
+        yield f"the record tells of no undo: {after}"
         return
     undo = json.loads(after["undo"]["S"])
     told = [after[name]["S"] for name in ("state", "error", "cause")]
@@ -115,8 +126,7 @@ def problems_of_leases(recovery, scenario, leases):
     for lease, leave, release in zip(leases, ["LeaveLease", "LeaveRestoredLease"], ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]):
         holder = scenario.request["holder"]
         as_it_was = f"{recovery}-undo" if holder == "undo" else holder
-        # Without the record nobody knows which leases they are.
-        if holder != "undo" or leave in broken or release in broken or "ReadUndone" in broken:
+        if holder != "undo" or leave in broken or release in broken:
             expected = as_it_was
         else:
             expected = None if release in scenario.path else recovery
@@ -187,8 +197,25 @@ def of_undos():
         yield of_undo(f"after its end, {state}: its leases are free", UNDONE, item={"state": state})
     for state in ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]:
         yield of_undo(f"after its end, and {state} throws", UNDONE, item={"state": "Undone"}, mocked={state: BROKEN})
-    unread = [*up_to("ReadUndone", READ_UNDONE), "ConcludeUndoStopped", "IsUndoAtWork", *LEFT]
-    yield of_undo("whose recovery cannot be read", unread, mocked={"ReadUndone": BROKEN}, **(half_way | {"recorded": None}))
+    # Not repeated by the state itself, so that each is a reading.
+    denied = ("DynamoDB.AccessDeniedException", "told to")
+    again = ["WaitForRecord", "ReadUndoneAgain"]
+    unread = {"ReadUndone": BROKEN}
+    then = HALF_WAY[HALF_WAY.index("IsUndone") :]
+    yield of_undo("whose recovery cannot be read at first", [*UNREAD, *again, *then], begun=True, mocked=unread, **half_way)
+    # Short, or the answers of two states would be one.
+    name = "unread until the fourth reading"
+    path = [*UNREAD, *again, *["IsRecordUnread", *again] * 3, *then]
+    answers = [denied] * 3 + [{"Item": record_of(f"stopped: an undo {name}")}]
+    yield of_undo(name, path, begun=True, mocked=unread | {"ReadUndoneAgain": answers}, **half_way)
+    name = "unread, and nobody is told at first"
+    path = [*UNREAD, *again, "IsRecordUnread", "AnnounceUndoUnread", *again, *then]
+    answers = [denied, {"Item": record_of(f"stopped: an undo {name}")}]
+    # Sent three times before it is given up.
+    unsent = [("EventBridge.InternalException", "told to")] * 3 + [{"FailedEntryCount": 0, "Entries": []}]
+    yield of_undo(name, path, begun=True, mocked=unread | {"ReadUndoneAgain": answers, "AnnounceUndoUnread": unsent}, **half_way)
+    ended = [*UNREAD, *again, "IsUndone", *FREED, "Settled"]
+    yield of_undo("that had ended, whose recovery cannot be read at first: its leases are free", ended, item={"state": "Undone"}, mocked=unread)
     yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, begun=True, mocked={"ReadUndoLease": BROKEN}, **half_way)
     yield of_undo("that cannot be recorded", HALF_WAY, begun=True, mocked={"RecordUndoStopped": BROKEN}, **(half_way | {"recorded": None}))
     for state in ["LeaveLease", "LeaveRestoredLease"]:

@@ -1,8 +1,11 @@
 """Holds the fault matrix to the declaration: a state that invokes a function and is in no flow, a state without a rule for its end, or
 a page that is not of this declaration fails here, without a stack. Beside that the part of the matrix that a commit chooses."""
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +52,57 @@ def test_a_state_that_is_in_no_flow_is_found(monkeypatch):
     machine["payloads"] = {**machine["payloads"], "BrandNew": []}
     monkeypatch.setitem(flows.DECLARED, flows.REWIND, machine)
     assert flows.uncovered() == [(flows.REWIND, "BrandNew")]
+
+
+class Terminal:
+    """What pytest gives to the summary, as far as it is used."""
+
+    def __init__(self, cases):
+        self.stats = {"passed": [Passed(case) for case in cases]}
+        self.config = SimpleNamespace(option=SimpleNamespace(keyword=""))
+
+    def section(self, _):
+        pass
+
+    def write_line(self, _):
+        pass
+
+
+class Passed:
+    when, outcome, duration = "call", "passed", 1.0
+
+    def __init__(self, case):
+        self.user_properties = [("case", case.id), (report.RESULT, "so")]
+
+
+def test_the_last_run_names_the_commit_at_its_begin_and_another_one_at_its_end(monkeypatch, tmp_path):
+    last, page = tmp_path / "last_run.txt", tmp_path / "page.md"
+    monkeypatch.setattr(report, "LAST_RUN", last)
+    monkeypatch.setattr(report, "PAGE", page)
+    for began, ended, told in [
+        ("commit aaa", "commit aaa", ", commit aaa, "),
+        ("commit aaa", "commit bbb", ", commit aaa (at its end the tree was commit bbb), "),
+        ("commit aaa", "commit aaa with uncommitted changes", ", commit aaa (at its end the tree was commit aaa with uncommitted changes), "),
+    ]:
+        monkeypatch.setattr(report, "RAN", began)
+        monkeypatch.setattr(report, "checked_out", lambda _: ended)
+        report.print_table(Terminal(flows.cases()), "1/1", "asked for")
+        assert told in last.read_text()
+        assert last.read_text() in page.read_text()
+
+
+def test_what_is_not_committed_is_told(tmp_path):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.com"]
+    if shutil.which("git") is None:
+        pytest.skip("a clean root has no git")
+    (tmp_path / "file").write_text("one")
+    for words in [["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "-m", "One"]]:
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    name = f"commit {part.commit(tmp_path)[:12]}"
+    assert part.checked_out(tmp_path) == name
+    (tmp_path / "file").write_text("another")
+    assert part.checked_out(tmp_path) == f"{name} with uncommitted changes"
+    assert part.checked_out(tmp_path / "nowhere") == "no commit that can be read"
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

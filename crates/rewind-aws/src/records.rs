@@ -29,6 +29,18 @@ pub trait RemoveNotes: Send + Sync {
     fn remove_note(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
+/// Notes that the deletion of what a recovery kept begins.
+pub trait NoteDeletions: Send + Sync {
+    /// Writes the note `name` unless it is there already; false, and nothing is written, if what the recovery left behind is open to
+    /// somebody for reading.
+    fn note_deletion(
+        &self,
+        recovery_id: &str,
+        name: &str,
+        value: &Value,
+    ) -> impl Future<Output = AwsResult<bool>> + Send;
+}
+
 /// Keeps approvals.
 pub trait Approvals: Send + Sync {
     /// Keeps the approval in place of the one before; returns the hash that people were notified of, if they were.
@@ -144,6 +156,33 @@ impl Notes for Records {
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
         Ok(())
+    }
+}
+
+impl NoteDeletions for Records {
+    /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.
+    async fn note_deletion(&self, recovery_id: &str, name: &str, value: &Value) -> AwsResult<bool> {
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", key(recovery_id))
+            .update_expression("SET #name = :value")
+            // An opening is recorded only while there is no note, and takes the lease of the source alone: so of the two that come
+            // at once to a safety clone, one finds the other.
+            .condition_expression("attribute_not_exists(#name) AND attribute_not_exists(#opening)")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_names("#opening", "opening")
+            .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(true),
+            Err(e) if code(&e) == Some("ConditionalCheckFailedException") => {
+                Ok(self.note(recovery_id, name).await?.is_some())
+            }
+            Err(e) => Err(classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery")),
+        }
     }
 }
 

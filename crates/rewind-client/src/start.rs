@@ -4,6 +4,7 @@ use crate::{ClientError, ClientResult, Deployment, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::{Executions, Started, Status};
+use rewind_core::names::CLEAN_UP_HOLDER;
 use rewind_core::{ErrorName, Request, STARTED_BY, request_of, start_act};
 use rewind_ui::derived_id;
 use serde_json::{Value, json};
@@ -127,6 +128,12 @@ fn name_taken(id: &str) -> ClientError {
 fn check_name(id: &str) -> ClientResult<()> {
     let is_valid =
         (1..=80).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if is_valid && id.starts_with(CLEAN_UP_HOLDER) {
+        return Err(ClientError::Refused(format!(
+            "\"{id}\" cannot be the name of a recovery: the leases of the clean-up are known by {CLEAN_UP_HOLDER}; nothing was started; \
+             next step: use a name that begins otherwise"
+        )));
+    }
     if is_valid {
         return Ok(());
     }

@@ -78,7 +78,7 @@ pub use poll::Polling;
 pub use printable::{HIDDEN, printable, printable_json, printable_lines};
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
-pub use refusals::Undoing;
+pub use refusals::{Undoing, kept_after_all};
 pub use report_size::{PLAN_MAX, REPORT_MAX};
 pub use request::{
     APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,

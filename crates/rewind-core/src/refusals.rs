@@ -1,6 +1,7 @@
 //! The reasons for which a recovery cannot be undone, cancelled or resumed, by its record alone. The same rules refuse a command and
 //! decide which commands are offered, so that nobody is offered one that is refused. The state machines check more.
 
+use crate::names::KEEP_UNTIL_TAG;
 use crate::outcome::{Ending, Recovered};
 use crate::record::RecoveryRecord;
 use crate::request::Strategy;
@@ -90,8 +91,11 @@ impl RecoveryRecord {
             return Some(format!(
                 "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; next \
                  step: restore that beside what is there (aws rds restore-db-cluster-from-snapshot --snapshot-identifier {2} \
-                 …), and copy over what is missed",
-                clean_up.cluster, clean_up.begun_at, clean_up.snapshot
+                 …), and copy over what is missed; or, {3}, with every instance still there, and then it can be undone",
+                clean_up.cluster,
+                clean_up.begun_at,
+                clean_up.snapshot,
+                kept_after_all(&clean_up.cluster)
             ));
         }
         // What a recovery that has no end did, the state machine finds out: the record, the zone and the fence tell it.
@@ -164,8 +168,12 @@ impl RecoveryRecord {
         }
         if let Some(clean_up) = &self.clean_up {
             return Some(format!(
-                "the time until which {} was kept is over, and since {} it is being deleted, into the snapshot {}; {anew}",
-                clean_up.cluster, clean_up.begun_at, clean_up.snapshot
+                "the time until which {} was kept is over, and since {} it is being deleted, into the snapshot {}; {anew}; or, {}, and \
+                 then it can be resumed",
+                clean_up.cluster,
+                clean_up.begun_at,
+                clean_up.snapshot,
+                kept_after_all(&clean_up.cluster)
             ));
         }
         self.new_cluster.is_none().then(|| format!("it ended before it had a plan, so it restored nothing; {anew}"))
@@ -180,6 +188,14 @@ impl RecoveryRecord {
             (None, None) => false,
         }
     }
+}
+
+/// The condition under which a deletion that has begun is taken back, for people whose cluster is still there.
+pub fn kept_after_all(cluster: &str) -> String {
+    format!(
+        "if {cluster} is still there and is to be kept, move its tag {KEEP_UNTIL_TAG} or take it off: the next run of the clean-up takes \
+         the deletion back"
+    )
 }
 
 fn why_not_moved_back(recovered: &Recovered) -> Option<String> {

@@ -3,13 +3,13 @@
 
 use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rewind_aws::fence_records::ReadFences;
 use rewind_aws::rds::{
     ChangeInstances, ClusterChange, DeleteParameterGroups, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
     RetireClusters,
 };
-use rewind_aws::records::{Lease, Leases, Notes, RemoveNotes};
+use rewind_aws::records::{Lease, Leases, NoteDeletions, Notes, RemoveNotes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{CLEAN_UP_HOLDER, held_jobs_group};
 use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, timeouts};
@@ -50,7 +50,7 @@ where
         + ReadSnapshots
         + DeleteParameterGroups,
     R: Recoveries,
-    N: Notes + RemoveNotes + Leases + ReadFences,
+    N: Notes + NoteDeletions + RemoveNotes + Leases + ReadFences,
     V: ReadSessions,
     K: Clock,
 {
@@ -71,8 +71,10 @@ where
                     error.to_string()
                 }
                 Err(error) => {
-                    // If this fails, the note stays, and the next call for this cluster takes it back.
-                    drop(self.take_back_note(kept, held.is_changed).await);
+                    // After any other failure than a change by people the next call goes on with the deletion, or another call of this
+                    // execution does already. If this fails, the note stays until the next run finds it.
+                    let is_adoptable = kept.kind == Kind::Restored && held.is_changed;
+                    drop(self.take_back_note(&kept.cluster, &kept.recovery_id, is_adoptable).await);
                     // The next call takes the leases again. If the release fails, they end by themselves.
                     drop(self.release(&held).await);
                     return Err(error);
@@ -91,15 +93,7 @@ where
     /// Takes the leases of the cluster, and of the source of a recovery that may adopt it, so that no recovery and no undo works on it
     /// meanwhile.
     async fn lease(&self, kept: &Kept) -> Result<Held, StepError> {
-        let now = self.clock.now();
-        // The execution is the holder, not the recovery: of two clean-ups at once only one may work.
-        let who = kept.execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(&kept.recovery_id);
-        let lease = Lease {
-            holder: format!("{CLEAN_UP_HOLDER}{who}"),
-            execution_arn: kept.execution_arn.clone(),
-            taken_at: now,
-            expires_at: now.checked_add(timeouts::CLEAN_UP_LEASE).map_err(|e| StepError::bug(e.to_string()))?,
-        };
+        let lease = new_lease(self.clock.now(), &kept.execution_arn, &kept.recovery_id)?;
         let mut held = Held { lease, clusters: Vec::new(), relies_on_note: false, is_changed: false };
         self.take(kept, &kept.cluster, &mut held).await?;
         // Only under the cluster's own lease, because another clean-up may just take its note back.
@@ -202,15 +196,18 @@ where
             return Ok(Next::Wait(format!("{} is unused", kept.cluster)));
         }
         if !ours.begun {
-            self.note_begin(kept).await?;
+            if !self.note_begin(kept).await? {
+                // The next poll finds the opening, and stops.
+                return Ok(Next::Wait(format!("{} is open to somebody", kept.cluster)));
+            }
             self.release_source(kept, held).await?;
         }
         self.change(kept, &ours).await
     }
 
-    /// Notes that the deletion begins. From here on traffic cannot be moved back to this cluster, and no recovery adopts it: both
-    /// read the note under the lease, before anything is deleted.
-    async fn note_begin(&self, kept: &Kept) -> Result<(), StepError> {
+    /// Notes that the deletion begins; false if the cluster was opened to somebody since it was checked. From here on traffic cannot be
+    /// moved back to this cluster, and no recovery adopts it: both read the note under the lease, before anything is deleted.
+    async fn note_begin(&self, kept: &Kept) -> Result<bool, StepError> {
         let instances = self.clusters.instances(&kept.cluster).await?;
         let record = CleanUpRecord {
             cluster: kept.cluster.clone(),
@@ -218,26 +215,7 @@ where
             begun_at: self.clock.now(),
             instances: instances.into_iter().map(|instance| instance.name).collect(),
         };
-        self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &json!(record)).await?;
-        Ok(())
-    }
-
-    /// Takes the note back if the deletion stopped with everything still there: then traffic can be moved back. That of a restored
-    /// cluster also if people stopped it with instances gone, because a recovery that adopts it creates them.
-    async fn take_back_note(&self, kept: &Kept, is_changed: bool) -> Result<(), StepError> {
-        let Some(note) = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await? else { return Ok(()) };
-        let Ok(begun) = serde_json::from_value::<CleanUpRecord>(note) else { return Ok(()) };
-        let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(()) };
-        let instances = self.clusters.instances(&kept.cluster).await?;
-        let is_there = |name: &String| instances.iter().any(|found| found.name == *name && found.status != "deleting");
-        // A note of an earlier version names no instances, and nobody knows if one is missing.
-        let is_whole = !begun.instances.is_empty() && begun.instances.iter().all(is_there);
-        // After any other failure the next call goes on with the deletion, or another call of this execution does already.
-        let is_adoptable = kept.kind == Kind::Restored && is_changed;
-        if cluster.status != "deleting" && (is_whole || is_adoptable) {
-            self.notes.remove_note(&kept.recovery_id, CLEAN_UP_NOTE).await?;
-        }
-        Ok(())
+        self.notes.note_deletion(&kept.recovery_id, CLEAN_UP_NOTE, &json!(record)).await
     }
 
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
@@ -303,6 +281,18 @@ where
         }
         Ok(())
     }
+}
+
+/// The lease of an execution of the clean-up, from `now` on.
+pub(crate) fn new_lease(now: Timestamp, execution_arn: &str, recovery_id: &str) -> Result<Lease, StepError> {
+    // The execution is the holder, not the recovery: of two clean-ups at once only one may work.
+    let who = execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(recovery_id);
+    Ok(Lease {
+        holder: format!("{CLEAN_UP_HOLDER}{who}"),
+        execution_arn: execution_arn.to_owned(),
+        taken_at: now,
+        expires_at: now.checked_add(timeouts::CLEAN_UP_LEASE).map_err(|e| StepError::bug(e.to_string()))?,
+    })
 }
 
 fn refused(kept: &Kept, why: &[String]) -> StepError {

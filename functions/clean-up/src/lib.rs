@@ -5,6 +5,7 @@
 
 mod delete;
 mod sessions;
+mod stopped;
 mod unused;
 
 pub use sessions::{Databases, ReadSessions};
@@ -16,7 +17,7 @@ use rewind_aws::rds::{
     ChangeInstances, Cluster, DeleteParameterGroups, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
     RetireClusters,
 };
-use rewind_aws::records::{Leases, Notes, RemoveNotes};
+use rewind_aws::records::{Leases, NoteDeletions, Notes, RemoveNotes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, final_snapshot};
 use rewind_core::{Clock, Polling, RecoveryRecord, StepError};
@@ -65,11 +66,14 @@ pub struct CleanUp<C, R, N, V, K> {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Input {
-    /// Find the clusters whose time is over.
+    /// Find the clusters whose time is over, and take back the notes of deletions that nobody goes on with.
     Find {
         /// Only the cluster of this name; none: all of them.
         #[serde(default)]
         cluster: Option<String>,
+        /// The execution of the clean-up, which the lease names under which a note is taken back.
+        #[serde(default, rename = "executionArn")]
+        execution_arn: String,
     },
     /// Check that nobody needs this cluster.
     Check(KeptRequest),
@@ -183,7 +187,7 @@ where
         + ReadSnapshots
         + DeleteParameterGroups,
     R: Recoveries,
-    N: Notes + RemoveNotes + Leases + ReadFences,
+    N: Notes + NoteDeletions + RemoveNotes + Leases + ReadFences,
     V: ReadSessions,
     K: Clock,
 {
@@ -192,7 +196,7 @@ where
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         match input {
-            Input::Find { cluster: only } => {
+            Input::Find { cluster: only, execution_arn } => {
                 let now = self.clock.now();
                 // By tag, and not by the table: people keep a cluster for ever by taking the tag off.
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
@@ -225,10 +229,14 @@ where
                 // The clean-up works through the list in this order, and what is longest overdue must not wait behind
                 // newer ones.
                 due.sort_by_key(|kept| kept.keep_until);
+                self.take_back_notes(&due, only.as_deref(), &execution_arn).await?;
                 Ok(Output::Found { due })
             }
             Input::Check(asked) => {
                 let why = self.check(&asked).await?;
+                if !why.is_empty() {
+                    self.take_back_if_noted(&asked.kept).await?;
+                }
                 Ok(Output::Checked { unused: why.is_empty(), why })
             }
             Input::Delete(asked) => self.delete(&asked).await,
@@ -239,15 +247,8 @@ where
 /// Reads from the tags how a cluster is kept; none if they are incomplete or contradict each other. Then the cluster stays, because
 /// somebody has edited them by hand.
 fn read(cluster: &Cluster) -> Option<Kept> {
-    let kept = match (cluster.tag(FENCED_BY_TAG), cluster.tag(SAFETY_CLONE_OF_TAG)) {
-        (Some(id), None) => Some((id, Kind::Source)),
-        (None, Some(id)) => Some((id, Kind::SafetyClone)),
-        // What neither fenced it nor cloned it for safety created it, and failed.
-        (None, None) => cluster.tag(RECOVERY_TAG).map(|id| (id, Kind::Restored)),
-        _ => None,
-    };
     let until = cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());
-    match (kept, until) {
+    match (read_kind(cluster), until) {
         (Some((id, kind)), Some(keep_until)) => Some(Kept {
             cluster: cluster.name.clone(),
             cluster_arn: cluster.arn.clone(),
@@ -260,6 +261,17 @@ fn read(cluster: &Cluster) -> Option<Kept> {
             tracing::warn!(cluster = cluster.name, "its tags do not say by which recovery and until when it is kept");
             None
         }
+    }
+}
+
+/// Reads from the tags which recovery a cluster is of, and in which role; none if they contradict each other.
+fn read_kind(cluster: &Cluster) -> Option<(&str, Kind)> {
+    match (cluster.tag(FENCED_BY_TAG), cluster.tag(SAFETY_CLONE_OF_TAG)) {
+        (Some(id), None) => Some((id, Kind::Source)),
+        (None, Some(id)) => Some((id, Kind::SafetyClone)),
+        // What neither fenced it nor cloned it for safety created it, and failed.
+        (None, None) => cluster.tag(RECOVERY_TAG).map(|id| (id, Kind::Restored)),
+        _ => None,
     }
 }
 

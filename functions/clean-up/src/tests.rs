@@ -10,7 +10,7 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
-use rewind_core::{ErrorName, Plan, PossiblyMoved, UndoRecord};
+use rewind_core::{ErrorName, Opening, Plan, PossiblyMoved, UndoRecord};
 use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,12 +34,24 @@ struct World {
     leased: Arc<Mutex<Vec<String>>>,
     /// The number of reads of the note after which another call has taken it back.
     note_stays_for: Arc<Mutex<Option<usize>>>,
+    /// Somebody opens the cluster just before the note of its deletion is written.
+    opens: Arc<Mutex<Option<Opens>>>,
     now: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opens {
+    Next,
+    Now,
 }
 
 impl Recoveries for World {
     async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
-        Ok(self.record.clone().filter(|record| record.id == id))
+        let mut record = self.record.clone().filter(|record| record.id == id);
+        if *self.opens.lock().unwrap() == Some(Opens::Now) {
+            record.as_mut().unwrap().opening = Some(opening());
+        }
+        Ok(record)
     }
 
     async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
@@ -59,20 +71,31 @@ impl Notes for World {
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
-    async fn note_once(&self, id: &str, name: &str, value: &Value) -> AwsResult<Value> {
-        if let Some(there) = self.note(id, name).await? {
-            return Ok(there);
-        }
-        // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
-        // too late.
-        assert!(self.rds.changes().is_empty());
-        self.notes.lock().unwrap().push((name.to_owned(), value.clone()));
-        Ok(value.clone())
+    async fn note_once(&self, _: &str, name: &str, _: &Value) -> AwsResult<Value> {
+        // It would not see that somebody opens the cluster.
+        panic!("{name} is noted as a deletion")
     }
 
     async fn note_again(&self, _: &str, name: &str, _: &Value) -> AwsResult<()> {
         // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
+    }
+}
+
+impl NoteDeletions for World {
+    async fn note_deletion(&self, id: &str, name: &str, value: &Value) -> AwsResult<bool> {
+        if let Some(opens) = self.opens.lock().unwrap().as_mut() {
+            *opens = Opens::Now;
+            return Ok(false);
+        }
+        if self.note(id, name).await?.is_some() {
+            return Ok(true);
+        }
+        // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
+        // too late.
+        assert!(self.rds.changes().is_empty());
+        self.notes.lock().unwrap().push((name.to_owned(), value.clone()));
+        Ok(true)
     }
 }
 
@@ -138,6 +161,7 @@ impl World {
             leases: Arc::default(),
             leased: Arc::default(),
             note_stays_for: Arc::default(),
+            opens: Arc::default(),
             now: AFTER,
         }
     }
@@ -210,7 +234,9 @@ impl World {
     }
 
     async fn due_of(&self, cluster: Option<&str>) -> Vec<Kept> {
-        match self.step().run(Input::Find { cluster: cluster.map(ToOwned::to_owned) }).await.unwrap() {
+        let (cluster, execution_arn) =
+            (cluster.map(ToOwned::to_owned), "arn:aws:states:e:1:execution:m:hourly".to_owned());
+        match self.step().run(Input::Find { cluster, execution_arn }).await.unwrap() {
             Output::Found { due } => due,
             other => panic!("{other:?}"),
         }
@@ -285,6 +311,11 @@ fn restored() -> Kept {
         kind: Kind::Restored,
         ..source()
     }
+}
+
+fn opening() -> Opening {
+    let opening = json!({ "id": "o", "by": "ann", "from": "203.0.113.7", "until": "2026-11-30T10:45:00Z" });
+    serde_json::from_value(opening).unwrap()
 }
 
 const SNAPSHOT: &str = "orders-final-operation-001";
@@ -467,8 +498,7 @@ async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
 #[tokio::test]
 async fn a_source_that_is_open_to_somebody_is_kept_and_told_as_that_alone() {
     let mut world = World::source();
-    let opening = json!({ "id": "o", "by": "ann", "from": "203.0.113.7", "until": "2026-11-30T10:45:00Z" });
-    world.record.as_mut().unwrap().opening = serde_json::from_value(opening).unwrap();
+    world.record.as_mut().unwrap().opening = Some(opening());
     // As it is then: told by themselves, both would be a broken fence.
     world.rds.edit("orders", |cluster| cluster.security_groups.push("sg-open".to_owned()));
     let why = world.why(&source()).await;
@@ -861,6 +891,98 @@ async fn a_restored_cluster_whose_deletion_people_stopped_half_way_can_be_adopte
     }
 }
 
+/// A source and a restored cluster whose deletion was noted and got no further, with every instance there: RDS did not answer, or
+/// somebody stopped the execution.
+fn begun() -> [(World, &'static str); 2] {
+    let source = World::source();
+    source.note_begun("orders", &["orders-1", "orders-2"]);
+    let restored = World::restored("NothingChanged");
+    restored.note_begun("orders-r", &["orders-r-1"]);
+    [(source, "orders"), (restored, "orders-r")]
+}
+
+#[tokio::test]
+async fn the_next_run_takes_back_the_note_of_a_deletion_whose_cluster_people_keep() {
+    type Edit = fn(&mut Cluster);
+    let ways: [(&str, Edit); 3] = [
+        ("the tag is moved", |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z")),
+        ("the tag is removed", |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG)),
+        ("the tag is no time", |c| tag(c, KEEP_UNTIL_TAG, "for ever")),
+    ];
+    for (way, edit) in ways {
+        for (world, name) in begun() {
+            world.rds.edit(name, edit);
+            assert_eq!(world.due_of(Some("payments")).await, []);
+            assert_eq!(world.notes.lock().unwrap().len(), 1, "a run for another cluster alone, {way}");
+            assert_eq!(world.due().await, [], "{name}, {way}");
+            assert_eq!((world.notes.lock().unwrap().len(), world.held()), (0, Vec::new()), "{name}, {way}");
+            assert_eq!(world.rds.changes(), [""; 0]);
+        }
+    }
+    // What is due is deleted further.
+    for (world, _) in begun() {
+        assert_eq!(world.due().await.len(), 1);
+        assert_eq!(world.notes.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_note_of_an_execution_that_somebody_stopped_is_taken_back_once_its_lease_is_over() {
+    for (world, name) in begun() {
+        // Its function may still run until then.
+        world.lease_to(name, "clean-up-the-stopped-one");
+        world.rds.edit(name, |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG));
+        assert_eq!(world.due().await, []);
+        assert_eq!(world.notes.lock().unwrap().len(), 1, "{name}: under another's lease");
+        let later = World { now: "2026-11-30T17:00:00Z", ..world };
+        assert_eq!(later.due().await, []);
+        assert_eq!((later.notes.lock().unwrap().len(), later.held()), (0, Vec::new()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_note_of_a_cluster_that_is_due_and_kept_by_something_else_is_taken_back() {
+    for (world, name) in begun() {
+        world.rds.edit(name, |cluster| cluster.deletion_protection = true);
+        let due = world.due().await;
+        assert!(world.why(&due[0]).await.join("; ").contains("has deletion protection"));
+        assert_eq!((world.notes.lock().unwrap().len(), world.held()), (0, Vec::new()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_note_stays_where_the_cluster_is_not_what_it_was() {
+    type Edit = fn(&World, &'static str);
+    let ways: [(&str, Edit, usize); 4] = [
+        ("it was made anew", |w, name| w.rds.edit(name, |c| c.created = Some(time("2026-11-30T10:40:01Z"))), 2),
+        ("it goes", |w, name| w.rds.edit(name, |c| c.status = "deleting".to_owned()), 2),
+        // A recovery that adopts the restored cluster makes its instances anew; an undo makes none.
+        ("an instance is gone", |w, name| w.rds.edit_instances(name, |i| i.name = format!("{}-2", i.name)), 1),
+        ("the note is another cluster's", |w, _| w.notes.lock().unwrap()[0].1["cluster"] = json!("payments"), 2),
+    ];
+    for (way, edit, expected) in ways {
+        let mut stayed = 0;
+        for (world, name) in begun() {
+            edit(&world, name);
+            world.rds.edit(name, |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG));
+            assert_eq!(world.due().await, []);
+            stayed += world.notes.lock().unwrap().len();
+        }
+        assert_eq!(stayed, expected, "{way}");
+    }
+}
+
+/// An opening takes the lease of the source, and the deletion of a safety clone that of the clone.
+#[tokio::test]
+async fn a_cluster_that_is_opened_in_the_moment_in_which_its_deletion_begins_stays() {
+    let world = World::safety_clone();
+    *world.opens.lock().unwrap() = Some(Opens::Next);
+    let error = world.delete(&clone_of_it()).await.unwrap_err();
+    assert!(error.to_string().contains("is open to ann until"), "{error}");
+    assert_eq!((world.rds.changes(), world.held()), (Vec::new(), Vec::new()));
+    assert_eq!(world.notes.lock().unwrap().len(), 0);
+}
+
 #[tokio::test]
 async fn nothing_is_deleted_under_a_recovery_that_works_on_it() {
     let world = World::source();
@@ -938,9 +1060,11 @@ fn what_find_answers_is_what_check_and_delete_read() {
     }
     for (cluster, expected) in [(json!("orders"), Some("orders".to_owned())), (Value::Null, None)] {
         let payload = json!({ "what": "find", "executionArn": "arn", "cluster": cluster });
-        assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), Input::Find { cluster: expected });
+        let find = Input::Find { cluster: expected, execution_arn: "arn".to_owned() };
+        assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), find);
     }
     // As an execution of an earlier definition passes it.
     let earlier = json!({ "what": "find", "executionArn": "arn" });
-    assert_eq!(serde_json::from_value::<Input>(earlier).unwrap(), Input::Find { cluster: None });
+    let find = Input::Find { cluster: None, execution_arn: "arn".to_owned() };
+    assert_eq!(serde_json::from_value::<Input>(earlier).unwrap(), find);
 }

@@ -10,7 +10,6 @@ use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
 use rewind_core::{CleanUpRecord, Clock, Ending, Plan, RecoveryRecord, StepError, Strategy, format_time};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
@@ -101,7 +100,9 @@ where
         why.extend(self.fenced_by_another(kept, &cluster).await?);
         // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
         let note = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?;
-        why.extend(note.as_ref().and_then(|note| made_anew(&cluster, note)));
+        // One that cannot be read holds no time: then the tags decide, as for one without a time of creation.
+        let begun = note.as_ref().and_then(|note| CleanUpRecord::deserialize(note).ok());
+        why.extend(begun.and_then(|begun| made_anew(&cluster, &begun)));
         if !why.is_empty() {
             return Ok(Marks::Changed(why));
         }
@@ -345,9 +346,8 @@ fn is_stopped(kept: &Kept, record: &RecoveryRecord) -> bool {
 
 /// A sentence about a cluster that was made after the deletion of its namesake had begun: a restore of the final snapshot under the old name
 /// has the tags as well.
-fn made_anew(cluster: &Cluster, note: &Value) -> Option<String> {
-    // A note that cannot be read holds no time: then the tags decide, as for one without a time of creation.
-    let begun_at = CleanUpRecord::deserialize(note).ok()?.begun_at;
+pub(crate) fn made_anew(cluster: &Cluster, begun: &CleanUpRecord) -> Option<String> {
+    let begun_at = begun.begun_at;
     let created = cluster.created.filter(|created| *created > begun_at)?;
     let name = &cluster.name;
     Some(format!("{name} was made anew at {created}, after the deletion of the one before it had begun at {begun_at}"))

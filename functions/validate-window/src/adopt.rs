@@ -10,7 +10,7 @@ use rewind_core::names::{
 };
 use rewind_core::{
     Adopted, CleanUpRecord, ClusterFacts, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, StepError, Strategy,
-    StrategyChoice, Target, Window,
+    StrategyChoice, Target, Window, kept_after_all,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -173,7 +173,7 @@ impl Resumed {
             "`resume`: the time until which {restored} was kept is over, and since {} it is being deleted, into the snapshot {}",
             begun.begun_at, begun.snapshot
         ))
-        .advice(START_ANEW))
+        .advice(format!("{START_ANEW}; or, {}, and then it can be resumed", kept_after_all(restored))))
     }
 
     /// Refuses a recovery whose source may be fenced, or whose restored cluster clients may have written to or may write to unseen.

@@ -23,7 +23,7 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreig
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
 use rewind_aws::zone_facts::ReadZones;
-use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
+use rewind_core::names::{CLEAN_UP_HOLDER, default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
     StepError, Strategy, StrategyChoice, Window, choose_strategy,
@@ -99,6 +99,13 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
                 "the execution's name \"{id}\" marks what is made, and RDS does not take it as a tag"
             ))
             .advice("give it a name of letters, digits and - _ . alone"));
+        }
+        // Every message takes the holder of a lease whose name begins so for the clean-up.
+        if id.starts_with(CLEAN_UP_HOLDER) {
+            return Err(invalid(format!(
+                "the execution's name \"{id}\" begins with {CLEAN_UP_HOLDER}, by which the leases of the clean-up are known"
+            ))
+            .advice("give it another name"));
         }
         self.allowed.refuse_source(&request.cluster)?;
         let cluster = self.read_cluster(&request).await?;

@@ -771,3 +771,23 @@ async fn a_source_that_is_fenced_already_is_refused_before_anything_is_restored(
     // Beside the source nothing is fenced.
     assert!(validate_with(&rds, zone(), request(json!({ "dns": [] })), &["sg-fence"]).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_name_that_rds_takes_for_no_tag_or_that_people_take_for_the_clean_up_is_refused() {
+    for (id, part) in [("ends in an arrow→", "does not take it as a tag"), ("clean-up-friday", "begins with clean-up-")]
+    {
+        let step = ValidateWindow {
+            clusters: postgresql(),
+            zones: zone(),
+            secrets: Vault(true),
+            clock: ManualClock::at("2026-11-23T10:35:10Z"),
+            fence_groups: Vec::new(),
+            allowed: everything(),
+            policy: policy(),
+        };
+        let recovery = Recovery { id: id.to_owned(), ..recovery() };
+        let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}

@@ -18,6 +18,32 @@ const PROPAGATION: u64 = 60;
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
 pub(crate) const UNSEEN: u64 = 120;
 
+/// The part of the old TTL after which a name is asked for again: with that, the rounds of the wait are as many for a TTL of a week as for
+/// one of minutes, and fit into the history.
+pub(crate) const ROUNDS_OF_A_TTL: u64 = 60;
+
+/// Events of a round: those of the pause, the function and the question.
+#[cfg(test)]
+const ROUND_EVENTS: u64 = 9;
+
+/// The seconds before a name is asked for again, as an expression: what the function in `answer` asks for, and part of the longest old TTL of
+/// the records `records`, but not beyond the bound of what is not seen, which is counted from `since`.
+pub(crate) fn pause(answer: &str, records: &str, since: &str) -> String {
+    format!(
+        "($ttl := $max($append([0], {records}.ttl)); $left := {UNSEEN} + 2 * $ttl - ($millis() - $toMillis({since})) / 1000; $max([1, \
+         $ceil(${answer}.waitSeconds), $min([$floor($ttl / {ROUNDS_OF_A_TTL}), $ceil($left) + 1])]))"
+    )
+}
+
+/// The largest number of events that the names of records with the TTL `ttl` take, in seconds, until they are given up.
+#[cfg(test)]
+pub(crate) fn events_of_names(ttl: u64) -> u64 {
+    // The function waits for the TTL once. Then it asks for ten seconds, and itself asks until the lenience is over: a name that it sees
+    // ends the wait, and one that it does not see ends it after the bound of those.
+    let pause = (ttl / ROUNDS_OF_A_TTL).max(10) + rewind_core::timeouts::NAME_LENIENCE.as_secs();
+    ((UNSEEN + ttl) / pause + 2) * ROUND_EVENTS
+}
+
 /// The fence of the source does not hold: a condition after ConfirmCutover.
 const SOURCE_IS_OPEN: &str = "$type($cutover.sourceOpen) = 'string'";
 
@@ -150,7 +176,7 @@ pub(super) fn states() -> Vec<State> {
                 "NoteUnconfirmed",
             )
             .next("WaitForOldTtl"),
-        State::wait("WaitForOldTtl", "$max([1, $ceil($cutover.waitSeconds)])")
+        State::wait("WaitForOldTtl", &pause("cutover", "$plan.dns", "$cutoverSince"))
             .progress("waits as long as resolvers may remember the old value")
             .only(Recoveries::Restore)
             .comment("Resolvers may serve the old value until the old TTL is over.")

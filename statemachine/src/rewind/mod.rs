@@ -23,7 +23,9 @@ use crate::machine::Machine;
 use crate::state::State;
 
 pub(crate) use approval::CONFIRMABLE;
-pub(crate) use cutover::{CONFIRMED, UNSEEN};
+pub(crate) use cutover::{CONFIRMED, UNSEEN, pause};
+#[cfg(test)]
+pub(crate) use cutover::{ROUNDS_OF_A_TTL, events_of_names};
 
 /// The machine of a recovery.
 pub(crate) fn machine() -> Machine {

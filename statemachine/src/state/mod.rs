@@ -76,7 +76,7 @@ pub struct State {
     pub(crate) payload: Vec<(String, Json)>,
     arguments: Vec<(String, Json)>,
     timeout: Option<Json>,
-    seconds: Option<Json>,
+    pub(crate) seconds: Option<Json>,
     output: Option<Json>,
     error: Option<(Json, Json)>,
     pub(crate) next: Option<&'static str>,

@@ -134,7 +134,12 @@ async fn a_cluster_whose_deletion_is_noted_is_not_adopted_although_all_of_it_is_
     let refused = validate_after(&kept(), zone(), resumed(), vec![deletion("orders-r")]).await.unwrap_err();
     assert_eq!(refused.name, ErrorName::InvalidRequest);
     let text = refused.to_string();
-    for part in ["since 2026-11-23T10:35:00Z it is being deleted", "orders-r-final-earlier", "without `resume`"] {
+    for part in [
+        "since 2026-11-23T10:35:00Z it is being deleted",
+        "orders-r-final-earlier",
+        "without `resume`",
+        "if orders-r is still there",
+    ] {
         assert!(text.contains(part), "{text}\nlacks {part}");
     }
     // Of the source, which an earlier recovery kept, say.
