@@ -123,11 +123,11 @@ fn states() -> Vec<State> {
                     ("expiresAt", number("$string($floor($millis() / 1000) + 23 * 3600)")),
                 ]),
             )
-            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :least".into())
+            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :over".into())
             .argument(
                 "ExpressionAttributeValues",
-                // No time in the table is as late as the second one.
-                object([(":least", number("$string($type($only) = 'string' ? 99999999999 : $floor($millis() / 1000))"))]),
+                // For whoever has asked, an earlier notice is over in any case: it lasts for less than a day.
+                object([(":over", number("$string($floor($millis() / 1000) + ($type($only) = 'string' ? 24 * 3600 : 0))"))]),
             )
             .next("SendNotice")
             .catch(&CONDITION_FAILED, Vec::new(), "IsAnyDue")

@@ -4,6 +4,7 @@
 use crate::json::{Json, jsonata, object};
 use crate::state::{State, failure_of, number, set_to, text};
 use rewind_core::ErrorName;
+use rewind_core::names::CLEAN_UP_HOLDER;
 
 /// The state `name`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
 /// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's. The item of the
@@ -67,6 +68,19 @@ pub(crate) fn leave(name: &'static str, key: &str, owner: &str, execution: &str)
 /// The moment `seconds` (an expression) from now, as RFC 3339.
 pub(crate) fn until(seconds: &str) -> String {
     format!("$fromMillis(($floor($millis() / 1000) + {seconds}) * 1000)")
+}
+
+/// The beginning of a sentence about the variable `lease`, the item whose key the expression `key` yields, which the clean-up holds.
+pub(crate) fn held_by_clean_up(key: &str) -> String {
+    format!(
+        "'the clean-up holds ' & {key} & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
+         latest: it deletes a cluster that a recovery kept, whose time is over; nothing was changed; next step: '"
+    )
+}
+
+/// The condition under which the item in the variable `lease` is the clean-up's.
+pub(crate) fn is_of_clean_up() -> String {
+    format!("$substring($lease.recoveryId.S, 0, {}) = '{CLEAN_UP_HOLDER}'", CLEAN_UP_HOLDER.len())
 }
 
 /// A failure for the lease is another's, kept in `failure` by `state`. `cause` is an expression.

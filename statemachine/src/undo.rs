@@ -5,7 +5,7 @@
 use crate::conclude::{explained_text, needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, leave, release, release_key};
+use crate::lease::{acquire_as, held_by_clean_up, is_of_clean_up, leave, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
 use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
@@ -381,7 +381,7 @@ fn states() -> Vec<State> {
                     "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
                      it to end; which it is says that item of table ${TableName}'",
                 ),
-                "IsAnythingLeft",
+                "ReadLease",
             )
             .fails_to("IsAnythingLeft"),
         acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", &lease(), Some("$id"))
@@ -399,9 +399,10 @@ fn states() -> Vec<State> {
                     "'another execution holds lease#' & $restored.cluster & ', the restored cluster; nothing was changed; \
                      next step: wait for it to end; which it is says that item of table ${TableName}'",
                 ),
-                "IsAnythingLeft",
+                "ReadLease",
             )
             .fails_to("IsAnythingLeft"),
+        read_lease(),
         State::undo("CloseSource", "OpenSource")
             .progress("ends the reading of whoever the source is open to")
             .comment(
@@ -839,6 +840,30 @@ pub(crate) fn record_half_way(name: &'static str, undo: &str, more: Vec<(&str, J
             object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
         )
         .argument("ExpressionAttributeValues", object(values.into_iter().chain(more)))
+}
+
+/// The state that names whoever holds the lease which this undo was refused: the restored cluster's, where that of the source is its own.
+fn read_lease() -> State {
+    let key = "($leaseKey = 'none' ? 'lease#' & $plan.cluster : 'lease#' & $plan.newCluster)";
+    let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$lease.id.S"));
+    State::table("ReadLease", "getItem")
+        .progress("reads who holds the lease")
+        .comment("Reads the lease only to report who holds it, and until when. The refusal stands without it.")
+        .argument("Key", object([("id", text(key))]))
+        // An eventually consistent read could miss the very item that has just refused the put.
+        .argument("ConsistentRead", true.into())
+        .keep_as(
+            "failure",
+            &format!(
+                "($lease := $states.result.Item; $exists($lease.recoveryId.S) ? $merge([$failure, {{'Cause': {clean_up} ? {by_clean_up} & \
+                 'undo ' & $id & ' again in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters \
+                 shows' : $lease.recoveryId.S & ' holds ' & $lease.id.S & ' since ' & $lease.takenAt.S & ', until ' & \
+                 $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the latest; nothing was changed; next step: wait for it to end (' & \
+                 $lease.executionArn.S & '), then undo ' & $id & ' again'}}]) : $failure)"
+            ),
+        )
+        .next("IsAnythingLeft")
+        .tolerated()
 }
 
 /// The undo is not begun. `cause` is an expression.

@@ -412,19 +412,38 @@ def refused():
         )
     yield scenario(
         "the lease of the restored cluster is held",
-        up_to("AcquireRestoredLease", SUCCESS) + ONE_RELEASED,
+        [*up_to("AcquireRestoredLease", SUCCESS), "ReadLease", *ONE_RELEASED],
         "LeaseHeld",
-        ["another execution holds lease#cluster-of-undo--the-lease-of-the-restored-cluster-is-held-rewind, the restored cluster"],
+        ["the-other-one holds lease#cluster-of-undo--the-lease-of-the-restored-cluster-is-held-rewind since 2026-11-23T09:00:00Z, until"],
         held="restored",
         calls=NO_CALLS,
     )
     yield scenario(
         "the lease is held",
-        up_to("AcquireLease", SUCCESS) + REFUSED,
+        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
         "LeaseHeld",
-        ["another execution holds lease#cluster-of-undo--the-lease-is-held; nothing was changed"],
+        ["the-other-one holds lease#cluster-of-undo--the-lease-is-held since 2026-11-23T09:00:00Z, until", "nothing was changed", "(arn:of:the-other-one)"],
         held=True,
         lease_stays=True,
+        calls=NO_CALLS,
+    )
+    yield scenario(
+        "the clean-up holds the lease",
+        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
+        "LeaseHeld",
+        ["the clean-up holds lease#cluster-of-undo--the-clean-up-holds-the-lease since 2026-11-23T09:00:00Z, until", "in a minute", "nothing was changed"],
+        held="clean-up",
+        lease_stays=True,
+        calls=NO_CALLS,
+    )
+    yield scenario(
+        "whoever holds the lease cannot be read",
+        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
+        "LeaseHeld",
+        ["another execution holds lease#cluster-of-undo--whoever-holds-the-lease-cannot-be-read; nothing was changed"],
+        held=True,
+        lease_stays=True,
+        mocked={"ReadLease": "DynamoDB.AmazonDynamoDBException"},
         calls=NO_CALLS,
     )
 

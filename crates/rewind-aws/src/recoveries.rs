@@ -4,6 +4,7 @@ use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use rewind_core::names::{FENCE_RECORD, RESTORED_FENCE_RECORD};
 use rewind_core::{FencesSeen, LeaseSeen, PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -117,8 +118,8 @@ impl ReadNotes for RecoveryTable {
     async fn fences(&self, id: &str) -> AwsResult<FencesSeen> {
         let item = self.note(format!("fence#{id}")).await?.unwrap_or_default();
         Ok(FencesSeen {
-            source: item.contains_key("fence"),
-            restored: item.contains_key("fenceRestored"),
+            source: item.contains_key(FENCE_RECORD),
+            restored: item.contains_key(RESTORED_FENCE_RECORD),
             source_lifted_at: text(&item, "fenceLiftedAt").map(|at| time(&at)).transpose()?,
         })
     }

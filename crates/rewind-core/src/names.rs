@@ -31,6 +31,12 @@ pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
 // RDS carries a managed master secret over to no restored cluster, and the next recovery of that cluster needs a login.
 pub const SECRET_TAG: &str = "aurora-rewind:secret";
 
+/// The record of the fence of a source: a field of the item `fence#<recovery>`, written before the fence changes anything.
+pub const FENCE_RECORD: &str = "fence";
+
+/// The same of the fence of a restored cluster. The state machines read both, as JSONata, by these names.
+pub const RESTORED_FENCE_RECORD: &str = "fenceRestored";
+
 /// The beginning of the holder of every lease under which the clean-up deletes a cluster. No recovery has that id.
 pub const CLEAN_UP_HOLDER: &str = "clean-up-";
 

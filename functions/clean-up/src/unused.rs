@@ -7,18 +7,15 @@ use rewind_aws::fence_records::ReadFences;
 use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
+use rewind_core::names::{
+    FENCE_RECORD, FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, RESTORED_FENCE_RECORD, SAFETY_CLONE_OF_TAG, SECRET_TAG,
+    secret_of_tag,
+};
 use rewind_core::{CleanUpRecord, Clock, Ending, Plan, RecoveryRecord, StepError, Strategy, format_time};
 use serde::Deserialize;
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
-
-/// The record of the fence of a source, written before its first change.
-pub(crate) const FENCE_NOTE: &str = "fence";
-
-/// The record of the fence of a restored cluster.
-const RESTORED_FENCE_NOTE: &str = "fenceRestored";
 
 /// The states of a recovery that has not come to its end.
 const NOT_ENDED: [&str; 2] = ["Running", "AwaitingApproval"];
@@ -111,7 +108,7 @@ where
 
     /// True if the recovery has begun to fence its source, after which it moves traffic.
     async fn has_fenced(&self, id: &str) -> Result<bool, StepError> {
-        self.notes.was_fenced(id, FENCE_NOTE).await
+        self.notes.was_fenced(id, FENCE_RECORD).await
     }
 
     /// A sentence about a restored cluster that has the groups of a fence which its own recovery never raised: another recovery works on it,
@@ -121,7 +118,7 @@ where
         if kept.kind != Kind::Restored || !is_fenced {
             return Ok(None);
         }
-        let by_its_own = self.notes.was_fenced(&kept.recovery_id, RESTORED_FENCE_NOTE).await?;
+        let by_its_own = self.notes.was_fenced(&kept.recovery_id, RESTORED_FENCE_RECORD).await?;
         Ok((!by_its_own).then(|| format!("{} is fenced, and not by {}", cluster.name, kept.recovery_id)))
     }
 

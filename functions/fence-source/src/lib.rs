@@ -20,7 +20,7 @@ use rewind_aws::fence_records::{FenceRecords, HeldLease};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::names::RECOVERY_TAG;
+use rewind_core::names::{FENCE_RECORD, RECOVERY_TAG, RESTORED_FENCE_RECORD};
 use rewind_core::timeouts::{FENCE_LOGIN, FENCE_PROBE_RETRY, FENCE_PROBES};
 use rewind_core::{Clock, Engine, ErrorName, Plan, Polling, Recovery, Restored, StepError, Strategy};
 use rewind_db::fence::{
@@ -296,7 +296,7 @@ where
         match (input.fence, &input.restored) {
             (FencedSide::Source | FencedSide::Inspect, _) => Ok(FencedCluster {
                 name: input.plan.cluster.clone(),
-                record_key: "fence",
+                record_key: FENCE_RECORD,
                 password_moment: self.clock.now(),
             }),
             // Any other would be fenced without anybody's approval.
@@ -305,7 +305,7 @@ where
             }
             (FencedSide::Restored, Some(restored)) => Ok(FencedCluster {
                 name: restored.cluster.clone(),
-                record_key: "fenceRestored",
+                record_key: RESTORED_FENCE_RECORD,
                 // Its users have the passwords of the moment that it was rewound to.
                 password_moment: restored.rewound_to,
             }),

@@ -1,7 +1,7 @@
 //! One recovery a cluster: the lease is taken before anything is looked at.
 
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, held};
+use crate::lease::{acquire_as, held, held_by_clean_up, is_of_clean_up};
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 use rewind_core::ErrorName;
@@ -103,21 +103,21 @@ fn variables() -> State {
 }
 
 fn read_lease() -> State {
+    let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$leaseKey"));
     let (failure, cause) = held(
         "AcquireLease",
-        "( $lease := $states.result.Item; $exists($lease.stoppedAt.S) ? 'recovery ' & $lease.recoveryId.S & ' was stopped at ' & \
+        &format!(
+            "( $lease := $states.result.Item; $exists($lease.stoppedAt.S) ? 'recovery ' & $lease.recoveryId.S & ' was stopped at ' & \
          $lease.stoppedAt.S & ' with ' & $leaseKey & ', and the cluster may be fenced; nothing was changed; next step: rewind undo ' \
          & $lease.recoveryId.S & ' finds out what was done, undoes it and releases the lease; then start this one again under another \
-         name' : $substring($lease.recoveryId.S, 0, 9) = 'clean-up-' ? 'the clean-up holds ' & $leaseKey & ' since ' & $lease.takenAt.S & \
-         ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the latest: it deletes a cluster that a recovery kept, whose \
-         time is over; nothing was changed; next step: start this one again under another name in a minute; if it is held then as well, \
-         that very cluster is being deleted, as rewind clusters shows' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
+         name' : {clean_up} ? {by_clean_up} & 'start this one again under another name in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters shows' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
          execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \
-         look at what it left, then delete the item ' & $leaseKey & ' of table ${TableName} and start again under \
+         look at what it left, then delete the item ' & $leaseKey & ' of table ${{TableName}} and start again under \
          another name' : 'another recovery held ' & $leaseKey & ' until just now; \
          nothing was changed; next step: start this one again under another name' )",
+        ),
     );
     let unread = held(
         "AcquireLease",

@@ -6,6 +6,7 @@ use crate::classify::{Call, classify};
 use crate::records::{Records, lease_key};
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck, TransactWriteItem, Update};
 use jiff::Timestamp;
+use rewind_core::names::FENCE_RECORD;
 use rewind_core::{ErrorName, StepError};
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ impl FencedNotes for Records {
             .table_name(&self.table)
             .key("id", key(KINDS[0], recovery_id))
             .condition_expression("attribute_exists(#fence)")
-            .expression_attribute_names("#fence", "fence")
+            .expression_attribute_names("#fence", FENCE_RECORD)
             .build();
         let note = Update::builder()
             .table_name(&self.table)
