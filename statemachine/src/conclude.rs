@@ -54,6 +54,11 @@ pub(crate) fn explained_text(expression: &str) -> String {
     format!("({READ}; {})", printable(expression))
 }
 
+/// The list in the variable `list` with one more sentence, in which `$read` makes one of a failure.
+pub(crate) fn noted(list: &str, sentence: &str) -> Json {
+    jsonata(format!("({READ}; $append(${list}, [{}]))", printable(sentence)))
+}
+
 /// An expression of a text that stays on its line and shows all that it holds.
 pub(crate) fn printable(expression: &str) -> String {
     format!("$replace(({expression}), /{}/, '?')", hidden())

@@ -9,6 +9,7 @@ mod budget;
 mod cleanup;
 mod conclude;
 mod failed_function;
+mod forward;
 mod json;
 mod lease;
 mod machine;
@@ -22,6 +23,7 @@ mod state;
 mod stopped;
 mod timeouts;
 mod undo;
+mod undo_in_place;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

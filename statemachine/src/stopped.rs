@@ -29,6 +29,10 @@ const UNREAD_ROUNDS: u64 = 500;
 const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
                        /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
 
+/// The strategy in the plan of a record, or `unknown`.
+const STRATEGY: &str = "($plan := $exists($states.result.Item.plan.S) ? $parse($states.result.Item.plan.S) : {}; $exists($plan.strategy) ? \
+                        $plan.strategy : 'unknown')";
+
 /// The recovery that an undo names, or `unknown`: any other text in its place would be read in pages, as part of a command.
 const RECOVERY: &str = "$type($given.recovery) = 'string' and $contains($given.recovery, /^[A-Za-z0-9_.=+@-]{1,80}(?![\\s\\S])/) ? \
                         $given.recovery : 'unknown'";
@@ -65,6 +69,7 @@ fn begin() -> Vec<State> {
             .assign("newCluster", "unknown".into())
             .assign("strategy", "unknown".into())
             .assign("fenced", false.into())
+            .assign("lift", "unknown".into())
             .assign("cancelled", false.into())
             .assign("unsent", false.into())
             .assign("leaseLeft", true.into())
@@ -98,7 +103,7 @@ fn of_recovery() -> Vec<State> {
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
             // Nothing else of it: whatever people write into a request or a decision, the answer is never too large to be read.
-            .argument("ProjectionExpression", "#state, #cluster, newCluster, #plan, fenceBegunAt, cancel".into())
+            .argument("ProjectionExpression", "#state, #cluster, newCluster, #plan, fenceBegunAt, liftBegunAt, cancel".into())
             .argument(
                 "ExpressionAttributeNames",
                 object([("#state", "state".into()), ("#cluster", "cluster".into()), ("#plan", "plan".into())]),
@@ -106,12 +111,9 @@ fn of_recovery() -> Vec<State> {
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unplanned'")
             .keep_as("cluster", &of_item("cluster", "$cluster"))
             .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
-            .keep_as(
-                "strategy",
-                "($plan := $exists($states.result.Item.plan.S) ? $parse($states.result.Item.plan.S) : {}; $exists($plan.strategy) ? \
-                 $plan.strategy : 'unknown')",
-            )
+            .keep_as("strategy", STRATEGY)
             .keep_as("fenced", "$exists($states.result.Item.fenceBegunAt.S)")
+            .keep_as("lift", &of_item("liftBegunAt", "'unknown'"))
             .keep_as(
                 "cancelled",
                 &format!(
@@ -179,8 +181,9 @@ fn of_recovery() -> Vec<State> {
                     "NeedsOperator",
                     ErrorName::OutcomeUnknown,
                     "'its execution was ended from outside (' & $status & ') after it had begun to fence ' & $cluster & '; nothing was \
-                     undone: ' & $cluster & ' may be fenced' & ($strategy = 'backtrack' ? ', and may be rewound; next step: \
-                     docs/runbook.md#an-execution-was-stopped' : ', and the records may point at ' & $newCluster & '; next step: rewind undo \
+                     undone: ' & $cluster & ' may be fenced' & ($strategy = 'backtrack' ? ', and may be rewound; next step: ' & \
+                     ($lift = 'null' ? 'rewind undo ' & $id & ' finds out what was done, takes ' & $cluster & ' forward to where it was, and \
+                     lifts its fence' : 'docs/runbook.md#an-execution-was-stopped') : ', and the records may point at ' & $newCluster & '; next step: rewind undo \
                      ' & $id & ' finds out what was done, and moves traffic back to ' & $cluster)",
                 ),
             )
@@ -347,7 +350,8 @@ fn of_undo() -> Vec<State> {
                     ErrorName::OutcomeUnknown,
                     &format!(
                         "'its undo ' & $undo & ' was ended from outside (' & $status & ')' & ($held ? ' half-way, and nothing was undone \
-                         for that: ' & $cluster & ' and ' & $newCluster & ' may be fenced, and the records may point at either; next step: \
+                         for that: ' & ($strategy = 'backtrack' ? $cluster & ' may be fenced, and may be rewound' : $cluster & ' and ' & $newCluster & ' may be \
+                         fenced, and the records may point at either') & '; next step: \
                          rewind undo ' & $id & ', from ' & $fromMillis($millis() + {0} * 1000) & ' on: a function that was called before \
                          may run until then. It finds out what was done, and takes over the leases, which are left to ' & $id & ' by \
                          then' : ' while it held no lease: before its first change, or after its last. ' & $id & ' may have been \
@@ -421,12 +425,16 @@ fn read_undone(name: &'static str) -> State {
         .progress("reads how the recovery stands whose undo was stopped")
         .argument("Key", object([("id", text("'recovery#' & $id"))]))
         .argument("ConsistentRead", true.into())
-        .argument("ProjectionExpression", "#state, #cluster, newCluster, executionArn".into())
-        .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#cluster", "cluster".into())]))
+        .argument("ProjectionExpression", "#state, #cluster, newCluster, #plan, executionArn".into())
+        .argument(
+            "ExpressionAttributeNames",
+            object([("#state", "state".into()), ("#cluster", "cluster".into()), ("#plan", "plan".into())]),
+        )
         .keep_as("state", &of_item("state", "'unknown'"))
         .keep_as("cluster", &of_item("cluster", "'unknown'"))
         .keep_as("newCluster", &of_item("newCluster", "'unknown'"))
         .keep_as("recoveryArn", &of_item("executionArn", "'unknown'"))
+        .keep_as("strategy", STRATEGY)
 }
 
 /// The cause of the end of an undo whose record could not be read, as an expression; `next` is the inside of a text.

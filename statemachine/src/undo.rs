@@ -13,6 +13,7 @@ use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
 use crate::timeouts;
+use crate::undo_in_place::{self, STANDING, WAYS_LEFT};
 use crate::watch;
 use rewind_core::ErrorName;
 
@@ -51,6 +52,16 @@ fn states() -> Vec<State> {
             .assign("recovery", object([]))
             .assign("plan", object([]))
             .assign("noted", false.into())
+            .assign("inPlace", false.into())
+            .assign("lift", "unknown".into())
+            .assign("fencedAt", "unknown".into())
+            .assign("backtrackBegun", false.into())
+            .assign("backtrack", Json::Null)
+            .assign("approval", Json::Null)
+            .assign("forwardFailure", Json::Null)
+            .assign("leftover", object([]))
+            .assign("awaiting", object([]))
+            .assign("rewind", object([]))
             .assign("stopped", false.into())
             .assign("resumedBy", "nobody".into())
             .assign("endedAt", "none".into())
@@ -104,7 +115,7 @@ fn states() -> Vec<State> {
             .argument(
                 "ProjectionExpression",
                 "#state, fenceBegunAt, stoppedIn, resumedBy, endedAt, recordsSentAt, outcome, moved, cleanUp, #opening, #plan, recoveryId, \
-                 executionArn, startedAt"
+                 executionArn, startedAt, backtrackBegunAt, liftBegunAt, approvalSignature"
                     .into(),
             )
             .argument(
@@ -113,6 +124,17 @@ fn states() -> Vec<State> {
             )
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
+            // NoteFence writes null, and NoteLift a time: a record without it is of an earlier version.
+            .keep_as("lift", "$exists($states.result.Item.liftBegunAt.S) ? $states.result.Item.liftBegunAt.S : 'unknown'")
+            .keep_as("backtrackBegun", "$exists($states.result.Item.backtrackBegunAt.S)")
+            .keep_as(
+                "approval",
+                "($text := $states.result.Item.approvalSignature.S; $exists($text) and $text != 'null' ? $text : null)",
+            )
+            .keep_as(
+                "inPlace",
+                "($plan := $exists($states.result.Item.plan.S) ? $parse($states.result.Item.plan.S) : {}; $plan.strategy = 'backtrack')",
+            )
             .keep_as("stopped", "$exists($states.result.Item.stoppedIn.S)")
             .keep_as("resumedBy", "$exists($states.result.Item.resumedBy.S) ? $states.result.Item.resumedBy.S : 'nobody'")
             .keep_as("endedAt", "$exists($states.result.Item.endedAt.S) ? $states.result.Item.endedAt.S : 'none'")
@@ -129,6 +151,10 @@ fn states() -> Vec<State> {
                 "plan",
                 "($item := $states.result.Item; $plan := $exists($item.plan.S) ? $parse($item.plan.S) : {}; \
                  $exists($plan.cluster) and $exists($plan.newCluster) ? $plan : {})",
+            )
+            .keep_as(
+                "fencedAt",
+                &of_record("($exists($o.fence.fencedAt) ? $o.fence.fencedAt : 'unknown')", "'unknown'"),
             )
             .keep_as("dns", &of_record("$append([], $o.dns)", "[]"))
             .keep_as(
@@ -210,34 +236,36 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .when_with(
-                "$plan.strategy = 'backtrack' and ($noted or $fence) and $state in ['Running', 'AwaitingApproval']",
+                "$inPlace and $state = 'Recovered'",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
-                    "$id & ' has begun to rewind ' & $plan.cluster & ' in place, and it alone knows how far it has come; nothing was \
-                     changed; next step: let it end: it undoes itself where it fails; if its execution was stopped: docs/runbook.md'",
+                    &format!("$id & ' rewound ' & $plan.cluster & ' in place, and clients have written to it since, or may have: going forward again \
+                     would throw that away; nothing was changed; next step: ' & ({WAYS_LEFT})"),
                 ),
                 "IsAnythingLeft",
             )
             .when_with(
-                "$plan.strategy = 'backtrack' and ($noted or $fence) and $not($state in ['Recovered', 'Running', 'AwaitingApproval'])",
+                "$inPlace and ($noted or $fence) and $lift = 'unknown'",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
-                    "$id & ' worked on ' & $plan.cluster & ' in place and is ' & $state & ': ' & $plan.cluster & ' may be fenced, and may be \
-                     rewound, and no undo finds out which; nothing was changed; next step: ' & ($stopped ? \
+                    "$id & ' was begun by an earlier version, which did not note whether clients are in again: ' & $plan.cluster & ' may be \
+                     fenced, and may be rewound, and no undo finds out which; nothing was changed; next step: ' & ($stopped ? \
                      'docs/runbook.md#an-execution-was-stopped' : 'docs/runbook.md#needsoperator')",
                 ),
                 "IsAnythingLeft",
             )
             .when_with(
-                "$plan.strategy = 'backtrack' and $state = 'Recovered'",
+                "$inPlace and ($noted or $fence) and $lift != 'null'",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
-                    "$id & ' rewound ' & $plan.cluster & ' in place, and going forward again would throw away what \
-                     was written to it since; nothing was changed; next step: copy what is missed from ' & \
-                     $plan.newCluster & ', which holds what it was before'",
+                    &format!("$id & ' has rewound and verified ' & $plan.cluster & ', and began at ' & $lift & ' to let clients in again: going \
+                     forward would throw away what they may have written since; nothing was changed; next step: ' & ($state in ['Running', \
+                     'AwaitingApproval'] and $not($ended) ? 'let it end; if its execution was stopped: \
+                     docs/runbook.md#an-execution-was-stopped' : 'docs/runbook.md#needsoperator lets clients in, if they are not, and releases \
+                     its lease; then ' & ({WAYS_LEFT}))"),
                 ),
                 "IsAnythingLeft",
             )
@@ -262,7 +290,7 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .when_with(
-                "$fence and $count($dns) = 0",
+                "$fence and $count($dns) = 0 and $not($inPlace)",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadFence",
@@ -275,6 +303,9 @@ fn states() -> Vec<State> {
             .when("$stillRunning > 0 and ($noted or $fence)", "WaitForStopped")
             .when("$leaseKey = 'none'", "AcquireLease")
             .when("$exists($opening.id)", "CloseSource")
+            // AWS is asked whether one began, and the fence whether clients may have written since.
+            .when_with("$inPlace and $backtrackBegun", vec![set_to("restored", Json::Null)], "UndoStartBacktrack")
+            .when("$inPlace and ($noted or $fence)", "UndoFenceSource")
             .when("$count($dns) > 0", "ReadRecords")
             .next("KeepRestored"),
         State::describe_execution("DescribeRecovery", "$recovery.executionArn")
@@ -308,14 +339,16 @@ fn states() -> Vec<State> {
         State::table("RecordCancel", "updateItem")
             .progress("writes down that the recovery is to end")
             .comment(
-                "A recovery that reads this before it fences ends itself. In place the two notes exclude each other: once one has begun, \
-                 nobody may stop it half-way.",
+                "A recovery that reads this before it fences, backtracks or lets clients in ends itself. In place this and the note on \
+                 letting clients in exclude each other: what they write to the rewound data is never taken away.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET cancel = :cancel".into())
             .argument(
                 "ConditionExpression",
-                "#state IN (:running, :awaiting) AND (attribute_not_exists(fenceBegunAt) OR :strategy = :restore)".into(),
+                "#state IN (:running, :awaiting) AND (attribute_not_exists(fenceBegunAt) OR :strategy = :restore OR liftBegunAt = \
+                 :unlifted)"
+                    .into(),
             )
             .argument("ExpressionAttributeNames", object([("#state", "state".into())]))
             .argument(
@@ -326,6 +359,7 @@ fn states() -> Vec<State> {
                     (":awaiting", object([("S", "AwaitingApproval".into())])),
                     (":strategy", text("$plan.strategy")),
                     (":restore", object([("S", "restore".into())])),
+                    (":unlifted", object([("S", "null".into())])),
                 ]),
             )
             .next("StopRecovery")
@@ -519,10 +553,15 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNeedsOperator"),
         watch::end_of_undo("EndFenceWatch", "$undo.id", "IsRestoredClusterUnused"),
         State::choice("IsRestoredClusterUnused")
-            .comment("No record was ever sent: the source bears no tag of a kept cluster, and the restored cluster can be resumed.")
+            .comment(
+                "No record was ever sent: the source bears no tag of a kept cluster, and the restored cluster can be resumed. In place \
+                 the safety clone goes, because the cluster holds what it held before.",
+            )
+            .when("$inPlace", "EndWatchOfRecovery")
             .when("$unused", "KeepRestored")
             .next("AwaitInSync"),
     ]);
+    states.extend(undo_in_place::states());
     states.extend(names_back::states("UndoFinish"));
     states.extend([
         State::undo("UndoFinish", "Finish")
@@ -601,7 +640,7 @@ fn states() -> Vec<State> {
             .keep_as(
                 "outcome",
                 "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, \
-                 'newCluster': $restored.cluster, 'dns': $append([], $map($dns, function($r) { {'name': $r.name, \
+                 'newCluster': $inPlace ? null : $restored.cluster, 'dns': $append([], $map($dns, function($r) { {'name': $r.name, \
                  'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'confirmedAt': $confirmedAt, \
                  'unconfirmed': $unconfirmed, 'timings': $merge([$timings, \
                  {$states.context.State.Name: $now()}])}",
@@ -612,7 +651,7 @@ fn states() -> Vec<State> {
                 vec![set(
                     "outcome",
                     "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': \
-                     $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
+                     $plan.cluster, 'newCluster': $inPlace ? null : $restored.cluster, 'undone': $append($undone, ['not recorded in the \
                      table: ' & $string($states.errorOutput.Error)]), 'confirmedAt': $confirmedAt, 'unconfirmed': \
                      $unconfirmed, 'timings': $timings}",
                 )],
@@ -700,8 +739,8 @@ fn states() -> Vec<State> {
         )
         .comment("Traffic is where the recovery left it.")
         .next("IsLeaseTaken"),
-        needs_operator(
-            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = 'FenceRestored' ? ($found.records = 'moved' ? \
+        needs_operator(&format!(
+            "$new := $restored.cluster; $old := $plan.cluster; $where := $inPlace ? {STANDING} : $failure.state = 'FenceRestored' ? ($found.records = 'moved' ? \
              'the records point at ' & $new & ', which may be fenced' : 'the records point at ' & $old & ', which is fenced') : \
              $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & ', which is fenced' : \
              $failure.state = 'UndoFenceSource' ? 'the records point at ' & $old & ', which may still be fenced' & ($unused ? '' : ', \
@@ -711,8 +750,8 @@ fn states() -> Vec<State> {
              '; next step: mend what the first sentence names, then undo it again: every step finds what is done already; ' & \
              ($leaseKey = 'none' ? 'its lease stays until then' : $leaseKey & ' is kept until ' & $leaseUntil & ($restoredLeaseKey = \
              'none' ? '' : ', and so is ' & $restoredLeaseKey) & ', and the next undo of ' & $id & ' takes over what is kept'); \
-             $substring($text, 0, 30000)",
-        )
+             $substring($text, 0, 30000)"
+        ))
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("LeaveLease"),
         leave("LeaveLease", "$leaseKey", "undo", "$recovery.executionArn").next("LeaveRestoredLease").tolerated(),

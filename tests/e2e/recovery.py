@@ -37,7 +37,7 @@ APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + DONE
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 CLONE = ["CloneSource", *AWAIT_REWIND, *INSTANCES]
-BACK = ["InspectFence", "StartBacktrack", "IsBacktrackStarted", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["NoteBacktrack", "InspectFence", "StartBacktrack", "IsBacktrackStarted", *AWAIT_REWIND, *stage("verify"), "NoteLift", "LiftFence"]
 IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + DONE
 IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + DONE
 # Where no backtrack was begun, or it failed: compared all the same.

@@ -13,7 +13,7 @@ from cluster import iso
 from queues import Queue
 from recovery import CONCLUDE, IN_PLACE, REFUSED, UNDO_CLONE, Recovery
 
-NOT_BACKTRACKED = UNTIL_BACK + ["InspectFence"] + UNDO_CLONE + CONCLUDE
+NOT_BACKTRACKED = UNTIL_BACK + ["NoteBacktrack", "InspectFence"] + UNDO_CLONE + CONCLUDE
 
 
 def test_a_source_with_the_data_api_is_refused_before_anything_is_changed(stack):

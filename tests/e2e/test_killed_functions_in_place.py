@@ -138,7 +138,7 @@ def test_start_backtrack_killed_every_time_before_its_call_begins_no_backtrack(s
     it = Mistaken(stack, kills, "kill-unsent")
     with it.backtracking("before", times=2) as back:
         run = it.start()
-        path = UNTIL_BACK + ["InspectFence", "StartBacktrack", *OVERSTAYED] + NO_FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + ["NoteBacktrack", "InspectFence", "StartBacktrack", *OVERSTAYED] + NO_FORWARD + UNDO_CLONE + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone, timeout=360)
     assert (len(back.killed), backtracks(it.cluster)) == (2, []), "functions killed, and backtracks"
     it.before.is_restored()
@@ -151,7 +151,7 @@ def test_start_backtrack_killed_every_time_after_its_call_goes_forward_again(sta
         run = it.start()
         wait_until(lambda: back.killed, "the end of the first start-backtrack", 90)
         look.begin("before")
-        path = UNTIL_BACK + ["InspectFence", "StartBacktrack", *OVERSTAYED] + FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + ["NoteBacktrack", "InspectFence", "StartBacktrack", *OVERSTAYED] + FORWARD + UNDO_CLONE + CONCLUDE
         cause = run.failed(
             path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before", timeout=360
         )

@@ -169,9 +169,19 @@ class Run:
     def undo(self):
         if self.flow.cancelled:
             return self.cancelled_first()
-        self.recovered_first()
+        if self.flow.in_place:
+            self.rewound_first()
+        else:
+            self.recovered_first()
         self.plan(self.name)
         return self.start_undo(self.first, self.name)
+
+    def rewound_first(self):
+        """What comes before the undo of a recovery in place: one that a check ends, and that cannot go forward by itself."""
+        plan_fault(self.stack, self.first, "UndoStartBacktrack", "fails", self.seed)
+        ended = self.recovery(self.first, None)
+        if self.execution.path()[-1] != "NeedsOperator":
+            raise Failed(f"{self.case.id}: the recovery before it ended with {ended.get('error')}: {ended.get('cause')}")
 
     def cancelled_first(self):
         """A recovery that is cancelled while people are asked."""

@@ -85,6 +85,9 @@ def invoking(machine, *without):
 
 WRONG_CHECK = {"name": "never true", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "-1"}
 
+# The states of an undo to which only that of a recovery in place comes.
+IN_PLACE_ALONE = ("UndoStartBacktrack", "AwaitForward", "VerifyForward", "UndoAddInstances", "UndoStartRestore", "AwaitDeletion")
+
 FLOWS = [
     Flow("restore, dns", REWIND, "into a new cluster; a person approves; the records move", "Recovered",
          ("plan", "restore", "scheduler", "instances", "jobs", "verify", "approval", "fence", "cutover", "release", "finish")),
@@ -114,7 +117,11 @@ FLOWS = [
     Flow("in place, forward again", REWIND, "a check fails, and the cluster is backtracked forward", "NothingChanged",
          ("backtrack undo", "fence undo", "instances undo", "restore undo"),
          engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
-    Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "CloseSource", "UndoFenceRestored", "ReadRecordsBack", "KeepRestored")),
+    Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "CloseSource", "UndoFenceRestored", "ReadRecordsBack", "KeepRestored", *IN_PLACE_ALONE)),
+    # It goes forward by itself where a check fails, unless its function is gone: then a person is called, with the cluster rewound and fenced.
+    Flow("undo, in place", UNDO, "a recovery in place that could not go forward by itself is undone", "Undone",
+         states=("UndoFenceSource", *IN_PLACE_ALONE),
+         engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
     Flow("cancelled", UNDO, "a recovery is cancelled while people are asked", "Undone", states=("KeepRestored",), cancelled=True),
     Flow("undo that fails", UNDO, "the records can't be moved back", "NothingChanged", states=("UndoFenceRestored", "ReadRecordsBack"),
          leading={"UndoSwapDns": "fails"}),
@@ -187,6 +194,7 @@ LEAVES = {
     "in place": CLONE,
     "in place, forward again": SNAPSHOT,
     "undo": RESTORED,
+    "undo, in place": SNAPSHOT,
     "undo that fails": SOURCE,
     "cancelled": RESTORED,
     "clean-up": SNAPSHOT,
@@ -312,6 +320,15 @@ RULES = {
         # Its tags mean nothing on a source that has its traffic.
         "UndoFinish": ("Undone", RESTORED),
     },
+    "undo, in place": {
+        **dict.fromkeys(("UndoStartBacktrack", "AwaitForward", "VerifyForward", "UndoFenceSource"), ("NeedsOperator", FENCED)),
+        **without_answer("UndoFenceSource", ("NeedsOperator", CLONE)),
+        # Clients are in by then: what is left of the safety clone is told.
+        ("UndoAddInstances", "fails"): ("Undone", CLONE),
+        **without_answer("UndoAddInstances", ("Undone", EMPTIED)),
+        "UndoStartRestore": ("Undone", EMPTIED),
+        "AwaitDeletion": ("Undone", SNAPSHOT),
+    },
     "undo that fails": {
         # Where the records lead is not known.
         "ReadRecordsBack": ("NeedsOperator", SOURCE),
@@ -344,7 +361,8 @@ NEXT = {
     (REWIND, "Recovered", SOURCE): TAKE_BACK,
     **dict.fromkeys([(REWIND, "NeedsOperator", left) for left in (SOURCE, RESTORED, BOTH)], TAKE_BACK),
     **dict.fromkeys([(REWIND, "NeedsOperator", left) for left in (EMPTIED, SNAPSHOT)], DELETE),
-    **dict.fromkeys([(UNDO, end, left) for end in ("NothingChanged", "NeedsOperator") for left in (SOURCE, RESTORED, BOTH)], TAKE_BACK),
+    **dict.fromkeys([(UNDO, end, left) for end in ("NothingChanged", "NeedsOperator") for left in (SOURCE, RESTORED, BOTH, FENCED, CLONE)], TAKE_BACK),
+    **dict.fromkeys([(UNDO, "Undone", left) for left in (CLONE, EMPTIED)], DELETE),
     **dict.fromkeys([(CLEAN_UP, "NotCleanedUp", left) for left in (SOURCE, SNAPSHOT)], CLEAN_AGAIN),
 }
 

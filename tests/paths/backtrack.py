@@ -13,7 +13,7 @@ ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 SAFETY_CLONE = ["CloneSource", *AWAIT_REWIND, *stage("instances")]
-BACK = ["InspectFence", "StartBacktrack", "IsBacktrackStarted", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["NoteBacktrack", "InspectFence", "StartBacktrack", "IsBacktrackStarted", *AWAIT_REWIND, *stage("verify"), "NoteLift", "LiftFence"]
 SUCCESS = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + DONE
 APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + DONE
 
@@ -75,7 +75,7 @@ def up_to(call, path=SUCCESS):
 
 
 def scenarios():
-    return [*ways(), *failing(), *killed(), *failing_undos(), *overdue()]
+    return [*ways(), *noting(), *failing(), *killed(), *failing_undos(), *overdue()]
 
 
 def ways():
@@ -140,9 +140,9 @@ def ways():
         + SAFETY_CLONE[:3]
         + ["AwaitRewind", "IsRewindDone"]
         + SAFETY_CLONE[3:]
-        + BACK[:5]
+        + BACK[:6]
         + ["AwaitRewind", "IsRewindDone"]
-        + BACK[5:]
+        + BACK[6:]
         + DONE,
         request=IN_PLACE,
         script={
@@ -170,7 +170,7 @@ def ways():
     old = {"answer": None}
     yield Scenario(
         "in place: the fence is inspected again where its inspection has grown old",
-        START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + 2 * BACK[:3] + BACK + DONE,
+        START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK[:1] + 2 * BACK[1:4] + BACK[1:] + DONE,
         request=IN_PLACE,
         script={"StartBacktrack": [old, old]},
         calls={"InspectFence": 3, "StartBacktrack": 3},
@@ -278,6 +278,39 @@ def ways():
             lease_stays=True,
             **more or {"script": {"Finish": always("RewindFailed")}},
         )
+
+
+def noting():
+    """The notes without which no backtrack may begin and nobody may let clients in, made to throw."""
+    broken, cancelled = "DynamoDB.AmazonDynamoDBException", "DynamoDB.ConditionalCheckFailedException"
+    for error, of, said in [(broken, "Unavailable", f"told to [{broken} in NoteBacktrack]"), (cancelled, "NotApproved", "it was cancelled")]:
+        yield Scenario(
+            f"in place: NoteBacktrack throws {error}: nothing is backtracked",
+            up_to("NoteBacktrack") + UNDO_CLONE + NOTHING_CHANGED,
+            of,
+            [said, "undid FenceSource; undid AddInstances; undid StartRestore"],
+            request=IN_PLACE,
+            mocked={"NoteBacktrack": error},
+            calls={"StartBacktrack": 0, "UndoStartBacktrack": 0},
+        )
+    yield Scenario(
+        "in place: NoteLift throws: nobody is let in without the note",
+        up_to("NoteLift") + NEEDS_OPERATOR,
+        "Unavailable",
+        [f"told to [{broken} in NoteLift]; nothing was undone", "only its fence may still be up", "to have it as it was: rewind undo in-place", KEPT, LIFT],
+        request=IN_PLACE,
+        mocked={"NoteLift": broken},
+        calls={"UndoFenceSource": 0},
+        lease_stays=True,
+    )
+    yield Scenario(
+        "in place: it was cancelled before clients were let in, and goes forward again",
+        up_to("NoteLift") + PUT_BACK + UNDO_ALL + NOTHING_CHANGED,
+        "NotApproved",
+        ["it was cancelled", "no client was let in", "undid StartBacktrack"],
+        request=IN_PLACE,
+        mocked={"NoteLift": cancelled},
+    )
 
 
 def failing():

@@ -20,6 +20,7 @@ import restore
 import resume
 import stopped
 import undo
+import undo_in_place
 import watch
 from deployment import ROOT, Client, Deployment, Notifications
 from scenario import slug
@@ -29,7 +30,7 @@ known = pytest.StashKey[dict]()
 
 
 def all_scenarios():
-    found = [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
+    found = [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *undo_in_place.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
     return [*found, *resume.scenarios(), *stopped.scenarios(), *opened.scenarios()]
 
 

@@ -33,7 +33,7 @@ TIMEOUTS = [
     "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000", "(120 + 2 * $max($append([0], $plan.dns.ttl))) * 1000",
 ]  # fmt: skip
 OF_UNDO = [
-    "> 3600 * 1000", "(3600 + 2 * $max($append([0], $swap.records.ttl))) * 1000", "(120 + 2 * $max($append([0], $swap.records.ttl))) * 1000",
+    "2 * 3600 * 1000", "> 3600 * 1000", "(3600 + 2 * $max($append([0], $swap.records.ttl))) * 1000", "(120 + 2 * $max($append([0], $swap.records.ttl))) * 1000",
 ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import restore
 import resume
 import stopped
 import undo
+import undo_in_place
 import watch
 from execution import run_recovery
 from scenario import DEFINITIONS, name_of
@@ -31,6 +32,11 @@ def test_backtrack(deployment, scenario):
 @pytest.mark.parametrize("scenario", undo.scenarios(), ids=name_of)
 def test_undo(deployment, scenario):
     holds((undo.run_stopped if isinstance(scenario, undo.Stopped) else undo.run)(deployment, scenario))
+
+
+@pytest.mark.parametrize("scenario", undo_in_place.scenarios(), ids=name_of)
+def test_undo_in_place(deployment, scenario):
+    holds((undo.run_stopped if isinstance(scenario, undo.Stopped) else undo_in_place.run)(deployment, scenario))
 
 
 @pytest.mark.parametrize("scenario", clean_up.scenarios(), ids=name_of)
@@ -60,7 +66,7 @@ def test_resume(deployment, scenario):
 
 MACHINES = {
     "rewind.asl.json": [*restore.scenarios(), *backtrack.scenarios(), *resume.scenarios()],
-    "undo.asl.json": undo.scenarios(), "cleanup.asl.json": clean_up.scenarios(), "watch.asl.json": [*watch.scenarios()],
+    "undo.asl.json": [*undo.scenarios(), *undo_in_place.scenarios()], "cleanup.asl.json": clean_up.scenarios(), "watch.asl.json": [*watch.scenarios()],
     "stopped.asl.json": [*stopped.scenarios()], "open.asl.json": [*opened.scenarios()],
 }  # fmt: skip
 

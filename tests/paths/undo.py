@@ -66,6 +66,8 @@ def item(recovery, **but):
         return None
     old, strategy = cluster(recovery), but.pop("strategy", "restore")
     signature = {"signature": "c2lnbmVk"} if but.pop("signed", True) else {}
+    if strategy == "backtrack":
+        signature |= {"approval": "required", "target": "2026-11-23T10:30:00Z", "backtrack": {"securityGroups": ["sg-one", "sg-two"]}}
     new = f"{old}-rewind"
     moved = [{"name": f"{old}.example.com", "from": f"{old}.rds", "to": f"{new}.rds", "ttl": 5}]
     fields = {
@@ -357,12 +359,8 @@ def refused():
         ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
         ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
         ("one that is moved back already", {"state": "RolledBack", "outcome": None}, "it is RolledBack; nothing was changed"),
-        ("one in place that has begun to fence", {"strategy": "backtrack", "state": "Running", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z"}, "it alone knows how far it has come"),
         ("one that another has resumed", {"state": "NeedsOperator", "outcome": None, "moved": True, "resumedBy": "r-2"}, "was resumed by r-2, which has its restored cluster since; nothing was changed; next step: rewind status r-2"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
-        ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
-        ("one in place that was stopped", {"strategy": "backtrack", "state": "NeedsOperator", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z", "stoppedIn": "Running"}, "may be fenced, and may be rewound, and no undo finds out which; nothing was changed; next step: docs/runbook.md#an-execution-was-stopped"),
-        ("one in place that called a person", {"strategy": "backtrack", "state": "NeedsOperator", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z"}, "next step: docs/runbook.md#needsoperator"),
         ("one without records", {"dns": []}, "moved no traffic"),
         ("one of a version that signed no plans", {"signed": False}, "and no step of this one follows its plan; nothing was changed"),
         ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),
@@ -677,11 +675,12 @@ def moved(recovery):
 class Stopped(Scenario):
     """An undo of a recovery that really runs, or was really stopped, and how far its record says it had come."""
 
-    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, ended=False, recorded, told=(), **more):
+    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, ended=False, in_place=None, recorded, told=(), **more):
         super().__init__(f"undo: {name}", path, *rest, request={}, machine=UNDO, recorded=recorded, **more)
         self.runs, self.state, self.noted, self.fenced, self.sent = runs, state, noted, fenced, sent
         self.cancel, self.ended = cancel, ended
         self.told = told  # by the record
+        self.in_place = in_place  # what else its record holds, where it is in place
 
 
 def stopped():
@@ -830,12 +829,14 @@ def run_stopped(deployment, scenario):
         time.sleep(0.2)
     if scenario.fenced:
         table.put_item(TableName=deployment.table, Item={"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}})
+    in_place = {} if scenario.in_place is None else {"strategy": "backtrack", "dns": [], "backtrack": {"securityGroups": ["sg-one"]}}
     plan = json.dumps(json.loads(deployment.item(f"recovery#{recovery}")["plan"]["S"]) | {
         "cluster": cluster(recovery), "newCluster": f"{cluster(recovery)}-rewind", "signature": "c2lnbmVk",
-    })  # fmt: skip
+    } | in_place)  # fmt: skip
     values = {":s": scenario.state, ":p": plan}
     if scenario.noted:
-        values |= {":m": moved(recovery), ":f": "2026-11-23T10:40:00Z"}
+        values |= {":m": "{}" if in_place else moved(recovery), ":f": "2026-11-23T10:40:00Z"}
+    values |= {f":in{n}": value for n, value in enumerate((scenario.in_place or {}).values())}
     if scenario.ended:
         values |= {":e": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     if scenario.sent:
@@ -843,7 +844,8 @@ def run_stopped(deployment, scenario):
     table.update_item(
         TableName=deployment.table, Key={"id": {"S": f"recovery#{recovery}"}}, ExpressionAttributeNames={"#s": "state", "#p": "plan"},
         UpdateExpression="SET #s = :s, #p = :p" + (", moved = :m, fenceBegunAt = :f" if scenario.noted else "")
-        + (", recordsSentAt = :r" if scenario.sent else "") + (", endedAt = :e" if scenario.ended else ""),
+        + (", recordsSentAt = :r" if scenario.sent else "") + (", endedAt = :e" if scenario.ended else "")
+        + "".join(f", {name} = :in{n}" for n, name in enumerate(scenario.in_place or {})),
         ExpressionAttributeValues={key: {"S": value} for key, value in values.items()},
     )  # fmt: skip
     if not scenario.runs:

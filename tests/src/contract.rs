@@ -948,6 +948,28 @@ fn payload_fields(path: &str, name: &str) -> BTreeSet<String> {
     fields
 }
 
+/// What a state does not ask the table for is not in its answer, and then reads as if it had never been written.
+#[test]
+fn a_state_asks_the_table_for_every_attribute_that_it_reads() {
+    let read = Regex::new(r"(?:Item|\$item)\.(\w+)").unwrap();
+    let mut projections = 0;
+    for machine in Machine::all() {
+        for (name, state) in machine.tasks() {
+            let Some(projection) = state["Arguments"]["ProjectionExpression"].as_str() else { continue };
+            projections += 1;
+            let names = &state["Arguments"]["ExpressionAttributeNames"];
+            let asked: BTreeSet<&str> =
+                projection.split(", ").map(|asked| names[asked].as_str().unwrap_or(asked)).collect();
+            let expressions = Machine::expressions(state);
+            let reads = expressions.iter().flat_map(|expression| read.captures_iter(expression));
+            let missing: BTreeSet<&str> =
+                reads.filter_map(|found| found.get(1)).map(|found| found.as_str()).filter(|read| !asked.contains(read)).collect();
+            assert!(missing.is_empty(), "{name} of {} reads {missing:?}, which it does not ask for", machine.path);
+        }
+    }
+    assert!(projections >= 4);
+}
+
 /// The words and strings in the serde attributes of an item.
 fn serde_words(attributes: &[syn::Attribute]) -> Vec<String> {
     let word = Regex::new(r"\w+").unwrap();

@@ -300,6 +300,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         undo: None,
         undoes: None,
         fence_begun_at: None,
+        lift: None,
         clean_up: None,
         opening: None,
         last_opening: None,

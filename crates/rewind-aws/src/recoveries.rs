@@ -5,7 +5,7 @@ use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rewind_core::names::{FENCE_RECORD, RESTORED_FENCE_RECORD};
-use rewind_core::{FencesSeen, LeaseSeen, PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
+use rewind_core::{FencesSeen, LeaseSeen, LiftNote, PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
@@ -162,6 +162,12 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         undo: json(item, "undo", &mut unreadable),
         undoes: None,
         fence_begun_at: text(item, "fenceBegunAt").map(|at| time(&at)).transpose()?,
+        lift: match text(item, "liftBegunAt").as_deref() {
+            None => None,
+            // As the fence notes it, in place or not.
+            Some("null") => Some(LiftNote::NotBegun),
+            Some(at) => Some(LiftNote::Begun(time(at)?)),
+        },
         clean_up: json(item, "cleanUp", &mut unreadable),
         opening: json(item, "opening", &mut unreadable),
         last_opening: json(item, "lastOpening", &mut unreadable),
@@ -229,6 +235,19 @@ mod tests {
         let mut begun = item(&WHOLE);
         begun.insert("fenceBegunAt".to_owned(), AttributeValue::S("2026-11-23T10:40:00Z".to_owned()));
         assert_eq!(record(&begun).unwrap().fence_begun_at, Some(time("2026-11-23T10:40:00Z").unwrap()));
+    }
+
+    #[test]
+    fn a_note_on_letting_clients_in_is_told_from_none_of_an_earlier_version() {
+        let lift = |noted: Option<&str>| {
+            let mut item = item(&WHOLE);
+            item.extend(noted.map(|at| ("liftBegunAt".to_owned(), AttributeValue::S(at.to_owned()))));
+            record(&item).unwrap().lift
+        };
+        assert_eq!(lift(None), None);
+        assert_eq!(lift(Some("null")), Some(LiftNote::NotBegun));
+        let at = "2026-11-23T10:44:00Z";
+        assert_eq!(lift(Some(at)), Some(LiftNote::Begun(time(at).unwrap())));
     }
 
     #[test]

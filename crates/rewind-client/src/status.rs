@@ -123,6 +123,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         // Only the input of an undo names a recovery in this field.
         undoes: execution.input.get("recovery").and_then(Value::as_str).map(ToOwned::to_owned),
         fence_begun_at: None,
+        lift: None,
         clean_up: None,
         opening: None,
         last_opening: None,

@@ -92,6 +92,13 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 /// Tells what an undo would do now, for whoever has not confirmed it.
 fn consequence(recovery: &RecoveryRecord) -> String {
     let (source, restored) = (&recovery.cluster, recovery.new_cluster.as_deref().unwrap_or("the restored cluster"));
+    if recovery.is_in_place() && recovery.fence_begun_at.is_some() {
+        return format!(
+            "{source} would be taken forward now to where it was before {} rewound it, if it did, and compared with {restored}; then its \
+             fence would be lifted",
+            recovery.id
+        );
+    }
     if recovery.outcome.is_some() || recovery.moved.is_some() {
         return format!(
             "traffic would return to {source} now, and what was written to {restored} would stay there, fenced"

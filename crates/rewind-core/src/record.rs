@@ -40,6 +40,9 @@ pub struct RecoveryRecord {
     /// The time at which it noted that it begins to fence the source; none before that, and in a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence_begun_at: Option<Timestamp>,
+    /// The note on letting clients in to rewound data; none before the fence, in a list, and in a record of an earlier version.
+    #[serde(skip)]
+    pub lift: Option<LiftNote>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
     /// The way into what it left behind, while it is open to somebody.
@@ -86,6 +89,15 @@ impl RecoveryRecord {
         let undo = self.undo.as_ref().filter(|_| self.has_had_traffic())?;
         self.plan.as_ref()?.keep_undone_from(undo.at).ok()
     }
+}
+
+/// The note of a recovery in place on letting clients in to the rewound data: from then on they may write to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiftNote {
+    /// Nobody was let in.
+    NotBegun,
+    /// Clients may have been let in since that time.
+    Begun(Timestamp),
 }
 
 /// The part of a recovery that an undo needs where the recovery has no output.

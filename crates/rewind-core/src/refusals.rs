@@ -3,7 +3,7 @@
 
 use crate::names::KEEP_UNTIL_TAG;
 use crate::outcome::{Ending, Recovered};
-use crate::record::RecoveryRecord;
+use crate::record::{LiftNote, RecoveryRecord};
 use crate::request::Strategy;
 use crate::time::format_time;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ impl RecoveryRecord {
     }
 
     /// True if it rewinds the source itself.
-    pub(crate) fn is_in_place(&self) -> bool {
+    pub fn is_in_place(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack)
     }
 
@@ -118,20 +118,26 @@ impl RecoveryRecord {
         }
     }
 
-    /// Explains why a recovery in place is left to itself once it has begun to fence its source.
+    /// Explains why a recovery in place is not taken forward again; none where the state machine finds out how far it came.
     fn why_not_stopped_half_way(&self) -> Option<String> {
-        let at = format_time(self.fence_begun_at.filter(|_| self.is_in_place())?);
-        if self.state == Ending::NeedsOperator.name() {
-            return Some(format!(
-                "at {at} it began to rewind {} in place, and it needs a person now; next step: docs/runbook.md#needsoperator",
-                self.cluster
-            ));
+        let began = format_time(self.fence_begun_at.filter(|_| self.is_in_place())?);
+        let (id, cluster) = (&self.id, &self.cluster);
+        let page = match self.state == Ending::NeedsOperator.name() {
+            true => "docs/runbook.md#needsoperator",
+            false => "let it end; if its execution was stopped: docs/runbook.md#an-execution-was-stopped",
+        };
+        match self.lift {
+            Some(LiftNote::NotBegun) => None,
+            Some(LiftNote::Begun(at)) => Some(format!(
+                "it has rewound and verified {cluster}, and began at {} to let clients in again: going forward would throw away what \
+                 they may have written since; next step: {page}",
+                format_time(at)
+            )),
+            None => Some(format!(
+                "at {began} it began to rewind {cluster} in place, by an earlier version, which did not note whether clients are in \
+                 again, and no undo of {id} finds out; next step: {page}"
+            )),
         }
-        Some(format!(
-            "at {at} it began to rewind {} in place, and it alone knows how far it has come; next step: let it end: it undoes itself \
-             where it fails; if its execution was stopped: docs/runbook.md",
-            self.cluster
-        ))
     }
 
     /// Explains why it cannot be resumed; none where the state machine decides.
@@ -200,12 +206,16 @@ pub fn kept_after_all(cluster: &str) -> String {
 
 fn why_not_moved_back(recovered: &Recovered) -> Option<String> {
     if recovered.strategy == Strategy::Backtrack {
-        let safety_clone = recovered.safety_clone.as_ref().map(|clone| clone.cluster.as_str());
+        let safety_clone = recovered.safety_clone.as_ref().map_or("its safety clone", |clone| clone.cluster.as_str());
+        let before = recovered
+            .fence
+            .as_ref()
+            .map_or_else(|| "the moment before its fence".to_owned(), |fence| fence.fenced_at.to_string());
         return Some(format!(
-            "it rewound {} in place, and going forward again would throw away what was written to it since; what it was \
-             before is kept on {}: copy from there what is missed",
-            recovered.cluster,
-            safety_clone.unwrap_or("its safety clone")
+            "it rewound {} in place, and clients have written to it since, or may have: going forward again would throw that away; \
+             next step: copy what is missed from {safety_clone}, which holds what it was before; or, if Backtrack reaches it, start a \
+             recovery in place to {before}, which keeps what is there now on a safety clone of its own",
+            recovered.cluster
         ));
     }
     recovered.dns.is_empty().then(|| format!("it moved no traffic of {}", recovered.cluster))

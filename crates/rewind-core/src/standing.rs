@@ -441,12 +441,12 @@ fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<
     }
     let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again(id)] };
     match *runs {
-        true => commands_while_it_runs(recovery, names, *fences),
+        true => commands_while_it_runs(recovery, names),
         false => commands_after_its_end(recovery, names, world, *fences),
     }
 }
 
-fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>, fences: FencesSeen) -> Vec<SafeCommand> {
+fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>) -> Vec<SafeCommand> {
     let id = &recovery.id;
     let cancel = recovery.why_not_undoable(Undoing::Cancel).is_none().then(|| {
         command(
@@ -465,8 +465,6 @@ fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>, fences: 
         .into_iter()
         .chain(cancel)
         .collect(),
-        // In place it alone knows how far it has come.
-        _ if names.in_place && fences.source => vec![again(id)],
         _ => [follow(id)].into_iter().chain(cancel).collect(),
     }
 }
@@ -504,9 +502,8 @@ fn commands_after_its_end(
         "Recovered" => undo().into_iter().collect(),
         "Undone" | "Planned" => Vec::new(),
         "NothingChanged" | "RolledBack" => resume().into_iter().collect(),
-        // What was rewound in place is not rewound back.
-        "NeedsOperator" if names.in_place => Vec::new(),
-        _ if names.in_place && fences.source => Vec::new(),
+        // Nothing was restored that a resume could adopt.
+        _ if names.in_place => undo().into_iter().collect(),
         // Stopped, or a person was called.
         _ => {
             let on_source = !fences.source && recovery.moved.is_none();
@@ -550,6 +547,12 @@ fn is_resumable(recovery: &RecoveryRecord, world: &World, fences: FencesSeen) ->
 /// Tells what an undo does, by where the records lead now: a person may have moved them or lifted the fence.
 fn effect_of_undo(names: &Names<'_>, world: &World, fences: FencesSeen) -> String {
     let source = names.source;
+    if names.in_place && fences.source {
+        return format!(
+            "takes {source} forward to where it was, if it is rewound, compares it with {}, and lifts its fence; asks first",
+            names.restored
+        );
+    }
     let any = |is: fn(&Seen<LeadsTo>) -> bool| world.records.iter().any(|record| is(&record.leads));
     if any(|leads| matches!(leads, Seen::Found(LeadsTo::Elsewhere(_)))) {
         return "changes nothing while a record that it moved leads to neither cluster; asks first".to_owned();

@@ -123,7 +123,10 @@ where
         let forward = Wanted { cluster: &plan.cluster, to: was, since, not: Some(&back.identifier) };
         let forward = match self.find(&forward).await? {
             Some(found) => self.describe(&forward, found),
-            None => self.start(&forward, in_place.force).await?,
+            None => {
+                self.refuse_unless_closed(&plan, was).await?;
+                self.start(&forward, in_place.force).await?
+            }
         };
         let what = format!("{} is being backtracked forward to {was}, where it was", plan.cluster);
         Ok(Undone::by(forward, what))
@@ -219,6 +222,35 @@ where
         }
         let forwarding = cluster.write_forwarding.as_ref()?;
         Some(format!("its write forwarding is {forwarding}, by which sessions on readers write"))
+    }
+
+    /// Refuses a rewound cluster that clients may have written to: going forward would discard that. Refuses a moment that Backtrack does
+    /// not reach any more, which AWS would refuse with less to go on.
+    async fn refuse_unless_closed(&self, plan: &Plan, was: Timestamp) -> Result<(), StepError> {
+        let (name, safety_clone) = (&plan.cluster, &plan.new_cluster);
+        let rewound = |happened: String| {
+            StepError::new(ErrorName::RewindFailed, happened)
+                .changed(format!("no backtrack was started: {name} is rewound to {}", plan.target))
+        };
+        let Some(cluster) = self.clusters.cluster(name).await? else {
+            return Err(rewound(format!("{name} is gone")).advice(format!("what it held is on {safety_clone}")));
+        };
+        if let Some(why) = self.way_past_the_fence(&cluster) {
+            return Err(rewound(format!(
+                "the fence of {name} does not hold: {why}; clients may have written to the rewound data, and going forward would \
+                 throw that away"
+            ))
+            .advice(format!(
+                "see who opened it; what {name} held before is on {safety_clone}: copy what is missed from there"
+            )));
+        }
+        match cluster.earliest_backtrack {
+            Some(earliest) if was < earliest => Err(rewound(format!(
+                "{was}, where {name} was before the backtrack, is out of reach: Backtrack reaches back to {earliest} now"
+            ))
+            .advice(format!("what it held before is on {safety_clone}: copy what is missed from there, or move clients to it"))),
+            _ => Ok(()),
+        }
     }
 
     /// Decides if there is nothing to undo. A cluster can be `backtracking` before AWS lists the backtrack.

@@ -298,3 +298,51 @@ async fn nothing_is_backtracked_on_the_word_of_an_old_inspection() {
     assert_eq!(error.name, ErrorName::Bug);
     assert!(step(&rds).run(inspected("2026-11-23T10:36:31Z")).await.unwrap().is_some());
 }
+
+/// The source as a backtrack of this recovery leaves it, ten minutes later.
+async fn rewound() -> FakeRds {
+    let rds = fenced();
+    step(&rds).run(input()).await.unwrap();
+    rds.complete_backtracks();
+    rds.set_now(time("2026-11-23T10:45:00Z"));
+    rds
+}
+
+#[tokio::test]
+async fn nothing_goes_forward_over_what_clients_may_have_written() {
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, &str); 4] = [
+        (|cluster| cluster.security_groups = vec!["sg-app".to_owned()], "its security groups are sg-app"),
+        (|cluster| cluster.security_groups.push("sg-app".to_owned()), "may only be sg-fence"),
+        (|cluster| cluster.data_api = true, "its Data API is on"),
+        (|cluster| cluster.write_forwarding = Some("enabled".to_owned()), "its write forwarding is enabled"),
+    ];
+    for (edit, why) in edits {
+        let rds = rewound().await;
+        rds.edit("orders", edit);
+        let error = step(&rds).undo(input()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed, "{error}");
+        for part in [why, "clients may have written", "no backtrack was started: orders is rewound", "is on orders-e"] {
+            assert!(error.to_string().contains(part), "{error}\nlacks {part}");
+        }
+        assert_eq!(rds.all_backtracks().len(), 1);
+    }
+    // One that has gone forward already is found, whoever opened it since.
+    let rds = rewound().await;
+    let forward = step(&rds).undo(input()).await.unwrap();
+    rds.complete_backtracks();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-app".to_owned()]);
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), forward);
+}
+
+#[tokio::test]
+async fn a_moment_before_the_backtrack_that_went_out_of_reach_is_refused_with_the_safety_clone() {
+    let rds = rewound().await;
+    rds.edit("orders", |cluster| cluster.earliest_backtrack = Some(time("2026-11-23T10:40:00Z")));
+    let error = step(&rds).undo(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    for part in ["is out of reach: Backtrack reaches back to 2026-11-23T10:40:00Z", "is on orders-e"] {
+        assert!(error.to_string().contains(part), "{error}\nlacks {part}");
+    }
+    assert_eq!(rds.all_backtracks().len(), 1);
+}

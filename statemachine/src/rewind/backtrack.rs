@@ -1,13 +1,30 @@
-//! In place: the safety clone, then the backtrack; its undo takes the cluster forward again and compares it with the
-//! clone.
+//! In place: the safety clone, then the backtrack. Its undo is in `forward.rs`, for two machines have it.
 
-use crate::state::{Recoveries, State, bug, found, hours, set};
+use crate::forward::{self, Ways};
+use crate::json::object;
+use crate::retry::CONDITION_FAILED;
+use crate::state::{Assign, Recoveries, State, found, hours, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Seconds in which the fence is inspected again and again because RDS takes no backtrack: as long as a cluster that is not ready is
 /// waited for.
 const INSPECTED: u64 = 20 * 60;
+
+/// The record is this recovery's, and nobody has cancelled it: a condition of the notes that exclude a cancellation.
+const NOT_CANCELLED: &str = "startedAt = :started AND attribute_not_exists(cancel)";
+
+/// The failure of a note that a cancellation forbids. `unchanged` is a sentence about what was not done.
+fn cancelled(state: &str, unchanged: &str) -> Assign {
+    found(
+        "failure",
+        ErrorName::NotApproved,
+        state,
+        &format!(
+            "'it was cancelled, or its record is gone from table ${{TableName}}; {unchanged}; next step: start again'"
+        ),
+    )
+}
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -23,6 +40,28 @@ pub(super) fn states() -> Vec<State> {
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
             .undone_when_over(timeouts::CLONE_SOURCE),
+        State::table("NoteBacktrack", "updateItem")
+            .progress("writes down that a backtrack may begin")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "Before the first backtrack, and once the safety clone can be read: `rewind undo` takes the cluster forward where this \
+                 is noted, and only lifts the fence where it is not. It keeps the signature of the approval, without which nothing is \
+                 backtracked forward. One that was cancelled meanwhile ends here.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument("UpdateExpression", "SET backtrackBegunAt = :now, approvalSignature = :approval".into())
+            .argument("ConditionExpression", NOT_CANCELLED.into())
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":now", text("$now()")),
+                    (":approval", text("$type($approval) = 'string' ? $approval : 'null'")),
+                    (":started", text("$recovery.startedAt")),
+                ]),
+            )
+            .next("InspectFence")
+            .catch(&CONDITION_FAILED, cancelled("NoteBacktrack", "nothing was backtracked"), "UndoFenceSource")
+            .fails_to("UndoFenceSource"),
         State::step("InspectFence")
             .function("FenceSource")
             .progress("inspects the fence again, and the sessions inside it")
@@ -77,6 +116,25 @@ pub(super) fn states() -> Vec<State> {
                 "UndoFenceSource",
             )
             .next("InspectFence"),
+        State::table("NoteLift", "updateItem")
+            // As long as LiftFence waits for the table, or nearly: without the note nobody may let clients in.
+            .waits_half_an_hour()
+            .progress("writes down that clients are let in to the rewound data")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "From here on clients may write to the rewound data, and no undo takes the cluster forward any more. One that was \
+                 cancelled meanwhile ends here.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument("UpdateExpression", "SET liftBegunAt = :now".into())
+            .argument("ConditionExpression", NOT_CANCELLED.into())
+            .argument(
+                "ExpressionAttributeValues",
+                object([(":now", text("$now()")), (":started", text("$recovery.startedAt"))]),
+            )
+            .next("LiftFence")
+            .catch(&CONDITION_FAILED, cancelled("NoteLift", "no client was let in"), "IsSourceChanged")
+            .fails_to("IsAnythingChanged"),
         State::undo("LiftFence", "FenceSource")
             .progress("lifts the fence: clients get in again")
             .only(Recoveries::Backtrack)
@@ -92,101 +150,5 @@ pub(super) fn states() -> Vec<State> {
 
 /// The undo of them, last first.
 pub(super) fn undo() -> Vec<State> {
-    vec![
-        // AWS allows a backtrack forward again, which is the only undo that needs no other cluster.
-        State::undo("UndoStartBacktrack", "StartBacktrack")
-            .progress("takes the cluster forward to where it was")
-            .only(Recoveries::Backtrack)
-            .comment(
-                "Starts a backtrack forward to the state before the rewind. ClusterNotReady is retried for 20 \
-                 minutes, because the first backtrack may still be running.",
-            )
-            .inputs(["backtrack", "approval"])
-            .timeout(timeouts::START_BACKTRACK)
-            .starts_waiting_for_one(
-                "backtrack",
-                "$exists($states.result.Payload.backtrack.identifier) ? $states.result.Payload.backtrack.identifier : \
-                 null",
-            )
-            .keeps_what_was_undone()
-            .next("IsForwardNeeded")
-            .undo_fails_to("IsAnythingChanged"),
-        State::choice("IsForwardNeeded")
-            .only(Recoveries::Backtrack)
-            .comment(
-                "If RDS lists no backtrack, none has to be undone. A list is no proof, so the data is compared all \
-                 the same.",
-            )
-            .when("$type($awaiting.identifier) = 'string'", "AwaitForward")
-            .next("VerifyForward"),
-        State::waiting("AwaitForward")
-            .progress("waits until it is there")
-            .only(Recoveries::Backtrack)
-            .next("IsForwardDone")
-            .undo_fails_to("IsAnythingChanged"),
-        State::choice("IsForwardDone")
-            .only(Recoveries::Backtrack)
-            .comment("Gives up after two hours.")
-            .when_with(
-                "$rewind.done = true and $exists($rewind.restored)",
-                vec![set("restored", "$rewind.restored")],
-                "VerifyForward",
-            )
-            .when_with(
-                "$rewind.done = true",
-                bug(
-                    "undoFailure",
-                    "AwaitForward",
-                    "the backtrack forward is done, and where it landed was not answered",
-                ),
-                "IsAnythingChanged",
-            )
-            .gives_up_after(
-                hours(2),
-                found(
-                    "undoFailure",
-                    ErrorName::RewindFailed,
-                    "AwaitForward",
-                    "'the backtrack of ' & $plan.cluster & ' forward to where it was is not done 2 hours after it \
-                     began: its status is ' & $string($rewind.status)",
-                ),
-                "IsAnythingChanged",
-            )
-            .next("AwaitForward"),
-        State::step("VerifyForward")
-            .function("Verify")
-            .progress("compares it with the safety clone, row counts and checks")
-            .only(Recoveries::Backtrack)
-            .comment(
-                "Each check and each count must equal that of the safety clone before clients are admitted and the \
-                 clone is deleted. If no backtrack was begun, restored is null and the cluster is read as it is.",
-            )
-            .inputs(["recovery", "plan", "restored"])
-            .input_text("expect", "sameAsSource")
-            .timeout(timeouts::VERIFY)
-            .keep_as(
-                "undone",
-                "$states.result.Payload.passed = true ? $append($undone, [$plan.cluster & ' was compared with the \
-                 safety clone: it holds what it held before']) : $undone",
-            )
-            .keep_as(
-                "forwardFailure",
-                "$states.result.Payload.passed = true ? null : $exists($states.result.Payload.failure) ? \
-                 $states.result.Payload.failure : 'it is not what it was'",
-            )
-            .next("IsForwardVerified")
-            .undo_fails_to("IsAnythingChanged"),
-        State::choice("IsForwardVerified")
-            .only(Recoveries::Backtrack)
-            .comment(
-                "What differs from the safety clone is named and not shown. Clients are not admitted to it, and the clone \
-                 is kept.",
-            )
-            .when_with(
-                "$forwardFailure != null",
-                found("undoFailure", ErrorName::VerificationFailed, "VerifyForward", "$forwardFailure"),
-                "IsAnythingChanged",
-            )
-            .next("UndoFenceSource"),
-    ]
+    forward::states(&Ways { failure: "undoFailure", failed: "IsAnythingChanged", there: "VerifyForward" })
 }

@@ -103,7 +103,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         needs_operator(
             "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
                              $count($undone) = 0 ? '; nothing was undone' : ''; $done := $count($undone) > 0 ? \
-                             ($undo = '' ? '; undone: ' : '; undone before that: ') & $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
+                             ($undo = '' ? '; undone: ' : '; undone before that: ') & $join($undone, '; ') : ''; $back := $fenceIsUp and $failure.state != 'LiftFence' ? '; to have it as \
+                             it was: rewind undo ' & $recovery.id : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
                              --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
                              ') : ''; $snapshot := $undoFailure.state = 'UndoStartRestore' ? '; if ' & $plan.newCluster & ' is gone, its last \
@@ -112,7 +113,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                              $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
                              := $read($failure) & $undo & $done & '; ' & ($type($situation) = 'string' ? $situation : \
-                             'nothing was changed') & $snapshot & $lift & $lease; $substring($text, 0, 30000)",
+                             'nothing was changed') & $snapshot & $back & $lift & $lease; $substring($text, 0, 30000)",
         )
         .comment(
             "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \

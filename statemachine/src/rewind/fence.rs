@@ -21,13 +21,15 @@ pub(super) fn states() -> Vec<State> {
              was cancelled meanwhile ends here.",
         )
         .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
-        .argument("UpdateExpression", "SET fenceBegunAt = :now, moved = :moved".into())
+        .argument("UpdateExpression", "SET fenceBegunAt = :now, moved = :moved, liftBegunAt = :none".into())
         .argument("ConditionExpression", "startedAt = :started AND attribute_not_exists(cancel)".into())
         .argument(
             "ExpressionAttributeValues",
             object([
                 (":now", text("$now()")),
                 (":moved", text(&failure::moved("$plan.strategy = 'restore'"))),
+                // In place: no client was let in to rewound data. A record without it is of an earlier version, and says nothing.
+                (":none", object([("S", "null".into())])),
                 (":started", text("$recovery.startedAt")),
             ]),
         )

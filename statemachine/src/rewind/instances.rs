@@ -40,7 +40,7 @@ pub(super) fn states() -> Vec<State> {
             .when_with(
                 "$rewind.done = true and $plan.strategy = 'backtrack'",
                 vec![set("inspectedSince", "$now()")],
-                "InspectFence",
+                "NoteBacktrack",
             )
             .when_with("$rewind.done = true and $rewind.failOver = true", differences(), "FailOver")
             .when_with("$rewind.done = true", differences(), "HoldJobs")

@@ -77,7 +77,7 @@ fn in_place(state: State, steps: &[State]) -> State {
             "ConcludeNeedsOperator",
         )
         .when_with(
-            "$failure.state = 'LiftFence'",
+            "$failure.state in ['NoteLift', 'LiftFence']",
             situation_fenced(
                 "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified: only its fence \
                  may still be up; the safety clone ' & $plan.newCluster & ' is kept'",

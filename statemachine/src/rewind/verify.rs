@@ -45,7 +45,7 @@ pub(super) fn states() -> Vec<State> {
                  the restored cluster is only handed over: nobody is asked and nothing is fenced.",
             )
             // In place people were asked before the fence, so nobody is asked a second time.
-            .when("$plan.strategy = 'backtrack'", "LiftFence")
+            .when("$plan.strategy = 'backtrack'", "NoteLift")
             .when("$count($plan.dns) = 0", "EndFenceWatch")
             .next("IsApprovalNeeded"),
     ]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::record::{CleanUpRecord, PossiblyMoved};
+use crate::record::{CleanUpRecord, LiftNote, PossiblyMoved};
 use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generate;
 use serde_json::json;
@@ -49,6 +49,7 @@ fn record(state: &str) -> RecoveryRecord {
         undo: None,
         undoes: None,
         fence_begun_at: None,
+        lift: None,
         clean_up: None,
         opening: None,
         last_opening: None,
@@ -198,6 +199,28 @@ fn in_place_clients_use_the_source_in_every_state() {
 }
 
 #[test]
+fn in_place_the_undo_is_offered_until_clients_were_let_in() {
+    let begun = Some(Timestamp::UNIX_EPOCH);
+    let commands = |state: &str, runs, lift| {
+        let in_place = RecoveryRecord { plan: Some(plan("backtrack")), fence_begun_at: begun, lift, ..record(state) };
+        let world = World { records: Vec::new(), ..world(runs, LeadsTo::Source, true, false) };
+        Standing::of(&in_place, &world).commands
+    };
+    let names = |commands: Vec<SafeCommand>| commands.into_iter().map(|safe| safe.command).collect::<Vec<_>>();
+    for state in ["Running", "Stopped", "NeedsOperator"] {
+        let safe = commands(state, false, Some(LiftNote::NotBegun));
+        assert!(safe[0].effect.contains("takes orders forward to where it was"), "{state}: {safe:?}");
+        assert_eq!(names(safe), ["rewind undo r-1"], "{state}");
+        for lift in [None, Some(LiftNote::Begun(Timestamp::UNIX_EPOCH))] {
+            assert_eq!(names(commands(state, false, lift)), ["rewind status r-1"], "{state} with {lift:?}");
+        }
+    }
+    let running = ["rewind status r-1 --follow", "rewind cancel r-1"];
+    assert_eq!(names(commands("Running", true, Some(LiftNote::NotBegun))), running);
+    assert_eq!(names(commands("Running", true, Some(LiftNote::Begun(Timestamp::UNIX_EPOCH)))), running[..1]);
+}
+
+#[test]
 fn the_effect_of_an_undo_is_told_by_where_the_records_lead() {
     let effect = |leads, fenced| {
         let commands = Standing::of(&record("Stopped"), &world(false, leads, fenced, false)).commands;
@@ -290,6 +313,12 @@ fn any_record() -> impl Generate<Value = RecoveryRecord> {
                 outcome: with_outcome.then(|| outcome(plan_of.unwrap_or("restore"), &dns)),
                 moved: with_moved.then(PossiblyMoved::default),
                 fence_begun_at: begun.then_some(Timestamp::UNIX_EPOCH),
+                // None of an earlier version, and a time where clients were let in.
+                lift: match (begun, with_moved) {
+                    (true, false) => Some(LiftNote::NotBegun),
+                    (true, true) => Some(LiftNote::Begun(Timestamp::UNIX_EPOCH)),
+                    (false, _) => None,
+                },
                 undoes: (is_undo && is_resumed).then(|| "r-0".to_owned()),
                 resumed_by: (is_resumed && is_unreadable).then(|| "r-2".to_owned()),
                 unreadable: if is_unreadable && is_deleted {

@@ -60,13 +60,26 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
 fn undo_in_place(recovery: &RecoveryRecord) -> Document {
     let (cluster, mut document) = (&recovery.cluster, Document::new());
     match recovery.fence_begun_at {
-        Some(at) => document.warning(format!(
-            "at {} it began to fence {cluster}, which it rewinds in place, and it alone knows how far it has come: the undo changes \
-             nothing",
-            format_time(at)
-        )),
+        Some(at) => {
+            let safety_clone = recovery.new_cluster.as_deref().unwrap_or("the safety clone");
+            document
+                .item(format!("ask RDS whether {cluster} was backtracked, and backtrack it forward to where it was"));
+            document.item(format!("compare it with {safety_clone}: every check, and the rows of every table counted"));
+            document.item(format!(
+                "lift the fence of {cluster}, if it is up: by its record it began to fence it at {}",
+                format_time(at)
+            ));
+            document.item(format!("delete {safety_clone}, into a final snapshot"));
+            document.item(format!("release its lease on {cluster}"));
+            document.warning(format!(
+                "clients have no database until then; whatever does not hold what it held before stays fenced, and what somebody \
+                 has opened since stays rewound: nothing goes forward over what clients wrote"
+            ));
+        }
         None => {
-            document.item(format!("look whether it has begun to fence {cluster}: by its record it has not, and nothing is rewound"));
+            document.item(format!(
+                "look whether it has begun to fence {cluster}: by its record it has not, and nothing is rewound"
+            ));
             document.item(format!("release its lease on {cluster}"));
         }
     };
@@ -93,7 +106,10 @@ mod tests {
         assert!(text.contains("end it") && text.contains("by its record it has not"), "{text}");
         let begun = Some(time("2026-11-23T10:40:00Z"));
         let text = undo(&RecoveryRecord { fence_begun_at: begun, ..waiting }).to_string();
-        assert!(text.contains("at 2026-11-23T10:40:00Z it began to fence orders"), "{text}");
+        assert!(text.contains("it began to fence it at 2026-11-23T10:40:00Z"), "{text}");
+        for part in ["backtrack it forward to where it was", "compare it with orders-e", "delete orders-e"] {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
         assert!(!text.contains("it has not") && !text.contains("rewind resume"), "{text}");
         let stopped = RecoveryRecord { state: "Stopped".into(), fence_begun_at: begun, ..recovery_record(&plan()) };
         let text = undo(&stopped).to_string();

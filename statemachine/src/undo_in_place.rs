@@ -1,0 +1,114 @@
+//! The part of an undo that only a recovery in place passes: the source is taken forward to where it was before the backtrack, and the safety
+//! clone goes once clients are in again. docs/adr/0029-undo-in-place.md says why.
+
+use crate::conclude::noted;
+use crate::forward::{self, Ways};
+use crate::state::{Recoveries, State, found, hours};
+use crate::timeouts;
+use crate::watch;
+use rewind_core::ErrorName;
+
+/// The ways to the data of before that are left once clients may write to the rewound data, as an expression.
+pub(crate) const WAYS_LEFT: &str = "'copy what is missed from ' & $plan.newCluster & ', which holds what it was before; or, if Backtrack reaches \
+    it, start a recovery in place to ' & ($fencedAt = 'unknown' ? 'the moment before its fence' : $fencedAt) & ', which keeps what is there \
+    now on a safety clone of its own'";
+
+/// How the cluster stands where a person has to look, as an expression.
+pub(crate) const STANDING: &str = "($failure.state = 'UndoFenceSource' ? $plan.cluster & ' holds what it held before, and may still be fenced; the \
+    safety clone ' & $plan.newCluster & ' may exist' : $failure.state = 'VerifyForward' ? ($type($awaiting.identifier) = 'string' ? \
+    $plan.cluster & ' was taken forward to where it was' : 'RDS lists no backtrack of ' & $plan.cluster & ' by ' & $id) & ', and that it \
+    holds what it held before is not verified; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept: compare them' : \
+    $failure.state in ['UndoStartBacktrack', 'AwaitForward'] ? 'whether ' & $plan.cluster & ' is as it was or rewound to ' & $plan.target & ' \
+    is not known: ask aws rds describe-db-cluster-backtracks --db-cluster-identifier ' & $plan.cluster & '; this undo has lifted no fence, and \
+    the safety clone ' & $plan.newCluster & ' is kept' : $plan.cluster & ' may be fenced, and may be rewound, as ' & $id & ' left it; the safety \
+    clone ' & $plan.newCluster & ' may exist') & '; to let clients in when it is right: aws rds modify-db-cluster --db-cluster-identifier ' & \
+    $plan.cluster & ' --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' ')";
+
+/// The states, in the order in which they are passed. They begin with `UndoStartBacktrack`, or after the fence is lifted with
+/// `EndWatchOfRecovery`.
+pub(crate) fn states() -> Vec<State> {
+    let ways = Ways { failure: "failure", failed: "ConcludeNeedsOperator", there: "IsFenceUp" };
+    // Giving up would leave clients locked out.
+    let mut states: Vec<State> = forward::states(&ways).into_iter().map(State::waits_an_hour).collect();
+    states.push(
+        State::choice("IsFenceUp")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "The recovery lifts the fence by its own undo once it has compared the cluster. Then clients write to it, and nothing is \
+                 compared any more.",
+            )
+            .when("$fence", "VerifyForward")
+            .next("UndoFenceSource"),
+    );
+    states.extend(without_safety_clone());
+    states
+}
+
+/// The states after the fence was lifted. Clients are in, so nothing that fails here calls a person: it is told.
+fn without_safety_clone() -> Vec<State> {
+    vec![
+        watch::end("EndWatchOfRecovery")
+            .only(Recoveries::Backtrack)
+            .comment("Clients are in again. A watch that is not ended pages without need.")
+            .next("UndoAddInstances")
+            .tolerated(),
+        State::undo("UndoAddInstances", "DeleteRestored")
+            .progress("deletes the instances of the safety clone")
+            .only(Recoveries::Backtrack)
+            .comment("The cluster holds what the safety clone was to keep. It goes into a final snapshot, if it was ever available.")
+            .input_text("part", "instances")
+            .timeout(timeouts::DELETE_RESTORED)
+            .keeps_what_was_undone()
+            .next("UndoStartRestore")
+            .fails_with("leftover", Vec::new(), "IsSafetyCloneGone"),
+        State::undo("UndoStartRestore", "DeleteRestored")
+            .progress("deletes the safety clone")
+            .only(Recoveries::Backtrack)
+            .comment("Deletes the safety clone, if the recovery made it.")
+            .input_text("part", "cluster")
+            .timeout(timeouts::DELETE_RESTORED)
+            .keeps_what_was_undone()
+            .starts_waiting_for("clusterGone")
+            .next("AwaitDeletion")
+            .fails_with("leftover", Vec::new(), "IsSafetyCloneGone"),
+        State::waiting("AwaitDeletion")
+            .progress("waits until it is gone")
+            .only(Recoveries::Backtrack)
+            .next("IsDeletionDone")
+            .fails_with("leftover", Vec::new(), "IsSafetyCloneGone"),
+        State::choice("IsDeletionDone")
+            .only(Recoveries::Backtrack)
+            .comment("Gives up after two hours. Another recovery in place may want the same name, and RDS frees it only at the end.")
+            .when("$rewind.done = true", "IsSafetyCloneGone")
+            .gives_up_after(
+                hours(2),
+                found(
+                    "leftover",
+                    ErrorName::Unavailable,
+                    "AwaitDeletion",
+                    "$plan.newCluster & ' was still being deleted after 2 hours: ' & $string($rewind.status)",
+                ),
+                "IsSafetyCloneGone",
+            )
+            .next("AwaitDeletion"),
+        State::choice("IsSafetyCloneGone")
+            .only(Recoveries::Backtrack)
+            .comment("A cluster that was only fenced is as one whose recovery failed before it had changed anything.")
+            .when("$exists($leftover.Error)", "NoteLeftover")
+            .when("$backtrackBegun", "RecordUndone")
+            .next("RecordCancelled"),
+        State::pass("NoteLeftover")
+            .only(Recoveries::Backtrack)
+            .comment("The safety clone harms nobody: whoever undoes is told that it is left.")
+            .assign(
+                "undone",
+                noted(
+                    "undone",
+                    "'the safety clone ' & $plan.newCluster & ', or a part of it, is left: ' & $read($leftover) & '; next step: rewind clusters \
+                     shows how it is removed'",
+                ),
+            )
+            .assign("leftover", crate::json::object([]))
+            .next("IsSafetyCloneGone"),
+    ]
+}
