@@ -962,8 +962,11 @@ fn a_state_asks_the_table_for_every_attribute_that_it_reads() {
                 projection.split(", ").map(|asked| names[asked].as_str().unwrap_or(asked)).collect();
             let expressions = Machine::expressions(state);
             let reads = expressions.iter().flat_map(|expression| read.captures_iter(expression));
-            let missing: BTreeSet<&str> =
-                reads.filter_map(|found| found.get(1)).map(|found| found.as_str()).filter(|read| !asked.contains(read)).collect();
+            let missing: BTreeSet<&str> = reads
+                .filter_map(|found| found.get(1))
+                .map(|found| found.as_str())
+                .filter(|read| !asked.contains(read))
+                .collect();
             assert!(missing.is_empty(), "{name} of {} reads {missing:?}, which it does not ask for", machine.path);
         }
     }

@@ -38,7 +38,8 @@ fn every_alarm_pages() {
     assert_eq!(pattern, r#"{ $.type = "EvaluationFailed" }"#);
     // An undo that was stopped before its first change pages nobody: the machine that finds it out comes to another state then.
     let stopped = template.resource("UndoStoppedMetric")["FilterPattern"].as_str().unwrap();
-    let (_, state) = Machine::stopped().states().find(|(name, _)| stopped.contains(&format!("\"{name}\""))).unwrap();
+    let machine = Machine::stopped();
+    let (_, state) = machine.states().find(|(name, _)| stopped.contains(&format!("\"{name}\""))).unwrap();
     assert_eq!((stopped.split('"').nth(1), &state["Type"]), (Some("PassStateEntered"), &Value::from("Pass")));
     assert!(state.to_string().contains("may be fenced") && state.to_string().contains("NeedsOperator"), "{state}");
     // The line that the filter looks for is the function's.

@@ -71,10 +71,10 @@ fn undo_in_place(recovery: &RecoveryRecord) -> Document {
             ));
             document.item(format!("delete {safety_clone}, into a final snapshot"));
             document.item(format!("release its lease on {cluster}"));
-            document.warning(format!(
+            document.warning(
                 "clients have no database until then; whatever does not hold what it held before stays fenced, and what somebody \
-                 has opened since stays rewound: nothing goes forward over what clients wrote"
-            ));
+                 has opened since stays rewound: nothing goes forward over what clients wrote",
+            );
         }
         None => {
             document.item(format!(
