@@ -10,7 +10,7 @@ use super::opening_rights::{grant_reading, revoke_rights, writable};
 use super::quote::{identifier, literal};
 use crate::engine::opening::{OpeningOperations, ShutLogin};
 use crate::engine::{Connection, LoginOperations};
-use crate::error::StatementError;
+use crate::error::{ConnectError, StatementError};
 use crate::opening::ReadingLogin;
 use crate::server::Server;
 use crate::session::{EngineConnection, Session};
@@ -70,11 +70,12 @@ impl OpeningOperations for PostgresqlConnection {
 
     async fn writable_by(&self, server: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
         let mut found = within(server, &login.database, &login.user).await?;
-        // No fence closes the database that it works from, or one that belongs to others; and a clone has no fence.
+        // No fence closes the database that it works from, or one that belongs to others; and a clone has no fence. The server itself
+        // keeps everybody out of AWS's own.
         let others = self
             .values(&format!(
                 "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit NOT IN (0, {INVALID_DATABASE}) \
-                 AND pg_catalog.has_database_privilege({}, oid, 'CONNECT') AND datname <> {} ORDER BY 1",
+                 AND datname <> 'rdsadmin' AND pg_catalog.has_database_privilege({}, oid, 'CONNECT') AND datname <> {} ORDER BY 1",
                 literal(&login.user),
                 literal(&login.database)
             ))
@@ -211,7 +212,12 @@ impl PostgresqlConnection {
 
 /// Names what `user` could write to in `database`.
 async fn within(server: &Server, database: &str, user: &str) -> Result<Vec<String>, StepError> {
-    let session = server.open(database).await?;
+    let session = match server.open(database).await {
+        Ok(session) => session,
+        Err(ConnectError::Failed(error)) => return Err(error),
+        Err(error @ ConnectError::ServerFull(_)) => return Err(error.into()),
+        Err(why) => return Ok(vec![format!("whatever cannot be looked for ({why})")]),
+    };
     let found = async { writable(postgresql(&session)?, user).await };
     let found = found.await;
     session.close().await;
