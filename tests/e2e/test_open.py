@@ -57,7 +57,11 @@ def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
     refusal = terminal.json("open", run.id, "--from", HERE, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     terminal.json("open", run.id, "--from", "127.0.0.0/8", "--confirm", cluster.name, code=2)
+    # The secret's name is known beforehand: whoever may make secrets can wait there with a password of theirs.
+    planted = json.dumps({"password": "x', 'admin'@'%' IDENTIFIED BY 'mine"})
+    stack.secrets.create_secret(Name=f"aurora-rewind/open/{run.id}-open", SecretString=planted, Tags=[{"Key": "aurora-rewind:recovery", "Value": run.id}])
     found, password = opened(stack, terminal, cluster, run)
+    assert password.startswith("Rw-") and len(password) == 67, "a password that is ours"
 
     with reader(stack, engine, found, password) as session:
         assert rows(session) == [1, 2], "what was written since is there"
