@@ -489,6 +489,6 @@ mod tests {
         let attempts = Retries::Table.attempts_of_an_hour() + 1;
         let events = UNREAD_ROUNDS * (2 + 2 + 2 + 3 * attempts);
         assert!(events < HISTORY - 1_000, "{events} events");
-        assert!(UNREAD_ROUNDS * UNREAD_PAUSE >= 3 * 24 * 3600);
+        assert_eq!(UNREAD_ROUNDS * UNREAD_PAUSE / (24 * 3600), 3, "days");
     }
 }

@@ -777,7 +777,7 @@ async fn a_name_that_rds_takes_for_no_tag_or_that_people_take_for_the_clean_up_i
     for (id, part) in [("ends in an arrow→", "does not take it as a tag"), ("clean-up-friday", "begins with clean-up-")]
     {
         let step = ValidateWindow {
-            clusters: postgresql(),
+            clusters: rds(),
             zones: zone(),
             secrets: Vault(true),
             clock: ManualClock::at("2026-11-23T10:35:10Z"),
