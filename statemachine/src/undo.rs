@@ -856,7 +856,7 @@ const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $ke
 fn cancelled(more: &str) -> String {
     format!(
         "{{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, 'newCluster': \
-         $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and ' & $id & ' moved none of its records' & ({KEPT})), \
+         $inPlace ? null : $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and ' & $id & ' moved none of its records' & ({KEPT})), \
          {more}), 'timings': $timings}}"
     )
 }

@@ -83,7 +83,7 @@ def problems_of_output(scenario, recovery, ended):
     told = (output["outcome"], output["recoveryId"], output["by"], output["cluster"], output["dns"])
     if told != ("Undone", recovery, "ana", cluster(recovery), []):
         yield f"the output was {output}"
-    if scenario.recorded == "Undone" and output["newCluster"] is not None:
+    if output["newCluster"] is not None:
         yield f"the output tells of {output['newCluster']}, which is gone"
     for said in undone:
         if not any(said in one for one in output["undone"]):
