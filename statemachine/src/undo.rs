@@ -18,7 +18,7 @@ use crate::watch;
 use rewind_core::ErrorName;
 
 /// Hours for which the undo holds the leases, beside the old TTL: more than its steps can take.
-const LEASE: u64 = 24;
+const LEASE: u64 = 36;
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -396,7 +396,7 @@ fn states() -> Vec<State> {
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", &lease(), Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. A day, and twice the longest TTL, is more than the steps can take with \
+                 keeps it where it calls a person. A day and a half, and twice the longest TTL, is more than the steps can take with \
                  all their retries.",
             )
             .argument("ReturnValues", "ALL_OLD".into())
@@ -923,12 +923,22 @@ mod tests {
     use crate::budget::step;
     use crate::retry::Retries;
     use crate::rewind::CONFIRMED;
+    use crate::state::Recoveries;
 
     #[test]
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
-        let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
-        // Its loops go on for an hour, and twice the longest TTL, which the lease has beside its hours.
-        let seconds: u64 = steps.map(|state| step(state.waits_out)).sum::<u64>() + hours(CONFIRMED);
-        assert!(seconds > hours(6) && seconds < hours(LEASE), "{} h", seconds / hours(1));
+        let steps = |is_on_the_way: &dyn Fn(&State) -> bool| -> u64 {
+            let steps = states().into_iter().filter(|state| state.retries == Retries::Function && is_on_the_way(state));
+            steps.map(|state| step(state.waits_out)).sum()
+        };
+        // The loops beside the source go on for an hour, and twice the longest TTL, which the lease has beside its hours.
+        let restore = steps(&|state| state.recoveries != Recoveries::Backtrack) + hours(CONFIRMED);
+        // In place no record is moved. Its loops, forward and for the safety clone, go on for two hours each.
+        let shared = ["CloseSource", "UndoFenceSource", "UndoFinish"];
+        let is_in_place = |state: &State| state.recoveries == Recoveries::Backtrack || shared.contains(&state.name);
+        let in_place = steps(&is_in_place) + hours(2 + 2);
+        for seconds in [restore, in_place] {
+            assert!(seconds > hours(6) && seconds < hours(LEASE), "{} h", seconds / hours(1));
+        }
     }
 }

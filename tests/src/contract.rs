@@ -415,10 +415,12 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     // Without them nobody can go back, or on, and clients have a database: they outlast half an hour of a table that is away.
     let patient = [
         "NoteFence",
+        "NoteLift",
         "RecordRecovered",
         "RecordFailure",
         "RecordUndone",
         "EndFenceWatch",
+        "EndWatchOfRecovery",
         "EndFenceWatchAfterUndo",
         "EndFenceWatchAfterFailure",
         "RecordCancelled",
@@ -948,7 +950,7 @@ fn payload_fields(path: &str, name: &str) -> BTreeSet<String> {
     fields
 }
 
-/// What a state does not ask the table for is not in its answer, and then reads as if it had never been written.
+/// An attribute that a state does not ask the table for is missing in the answer, and then reads as if nobody had ever written it.
 #[test]
 fn a_state_asks_the_table_for_every_attribute_that_it_reads() {
     let read = Regex::new(r"(?:Item|\$item)\.(\w+)").unwrap();

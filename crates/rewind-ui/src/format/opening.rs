@@ -136,6 +136,7 @@ mod tests {
                 user: "u".into(),
                 secret: "arn:secret".into(),
                 network: String::new(),
+                unread: Vec::new(),
             };
             let opening = Opening {
                 id: "r-1-open".into(),
