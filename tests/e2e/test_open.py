@@ -1,6 +1,7 @@
 """The fenced source, opened for one person who reads what was written since: from a terminal to a session, and closed again."""
 
 import json
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -41,9 +42,16 @@ def opened(stack, terminal, cluster, run, length="5m"):
     return found, secret["password"]
 
 
-def reader(stack, engine, found, password):
-    at = found["at"]
-    return engine.connect(stack, at["host"], at["user"], password, at["database"], at["port"])
+def reader(stack, engine, found, password, within=0):
+    """A session of the login. A rule of a security group is in force some moments after it was made: `within` seconds."""
+    at, ends = found["at"], time.monotonic() + within
+    while True:
+        try:
+            return engine.connect(stack, at["host"], at["user"], password, at["database"], at["port"])
+        except engine.error:
+            if time.monotonic() >= ends:
+                raise
+            time.sleep(0.2)
 
 
 def rows(session):
@@ -63,7 +71,7 @@ def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
     found, password = opened(stack, terminal, cluster, run)
     assert password.startswith("Rw-") and len(password) == 67, "a password that is ours"
 
-    with reader(stack, engine, found, password) as session:
+    with reader(stack, engine, found, password, within=20) as session:
         assert rows(session) == [1, 2], "what was written since is there"
         with refused(engine.error):
             session.execute("INSERT INTO t VALUES (3)")
@@ -92,7 +100,7 @@ def test_it_closes_when_its_time_is_over_and_before_an_undo(stack, engine):
     terminal = Terminal(stack)
     cluster, run = left_behind(stack, engine, "open-time")
     found, password = opened(stack, terminal, cluster, run, "1m")
-    with reader(stack, engine, found, password) as session:
+    with reader(stack, engine, found, password, within=20) as session:
         assert rows(session) == [1, 2], "what was written since is there"
         wait_until(lambda: "opening" not in stack.item(f"recovery#{run.id}"), "the end of its time", 100)
         with refused(engine.error):
