@@ -189,7 +189,7 @@ e2e: build
 	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
+	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds --numprocesses=2 --dist=loadgroup; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
 	if [ -z '$(E2E)' ]; then \
 	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),commit/16) --cutovers=16; \

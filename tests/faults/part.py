@@ -38,11 +38,9 @@ def checked_out(checkout):
 
 def is_changed(checkout):
     """True if a file of the commit differs from it."""
-    git = shutil.which("git")
-    if git is None:
+    if shutil.which("git") is None:
         return False
-    status = [git, "-C", str(checkout), "status", "--porcelain", "--untracked-files=no"]
-    asked = subprocess.run(status, capture_output=True, text=True, check=False)
+    asked = subprocess.run(["git", "-C", str(checkout), "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False)
     return asked.returncode == 0 and asked.stdout.strip() != ""
 
 

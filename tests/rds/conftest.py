@@ -4,7 +4,8 @@
 
 The stack is the one in $REWIND_STACK_DIR, or in .local, unless the environment says where RDS is. The tests of an engine follow its
 source cluster from its creation (test_creation.py, then what is the engine's own, then test_rds.py) to its deletion: they build upon
-one another, and after an error the engine's others are skipped. Each check is a subtest: the test goes on when one fails.
+one another, and after an error the engine's others are skipped. Each check is a subtest: the test goes on when one fails. The engines
+may run side by side, each in a process of its own: --numprocesses=2 --dist=loadgroup.
 """
 
 import os
@@ -35,6 +36,11 @@ def pytest_generate_tests(metafunc):
     if "on" in metafunc.fixturenames:
         marks = [mark.args[0] for mark in metafunc.definition.iter_markers("engine")]
         metafunc.parametrize("on", marks or NAMES, indirect=True, scope="session")
+
+
+def pytest_itemcollected(item):
+    """All of an engine runs in one process."""
+    item.add_marker(pytest.mark.xdist_group(item.callspec.params["on"]))
 
 
 @pytest.hookimpl(trylast=True)

@@ -92,12 +92,11 @@ def test_the_last_run_names_the_commit_at_its_begin_and_another_one_at_its_end(m
 
 
 def test_what_is_not_committed_is_told(tmp_path):
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.com"]
     if shutil.which("git") is None:
         pytest.skip("a clean root has no git")
     (tmp_path / "file").write_text("one")
-    for words in [["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "-m", "One"]]:
-        subprocess.run([*git, *words], check=True, capture_output=True)
+    for arguments in [["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "-m", "One"]]:
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.com", *arguments], check=True, capture_output=True)
     name = f"commit {part.commit(tmp_path)[:12]}"
     assert part.checked_out(tmp_path) == name
     (tmp_path / "file").write_text("another")

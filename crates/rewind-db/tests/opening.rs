@@ -17,7 +17,7 @@ use rewind_db::{Server, Session};
 use std::net::IpAddr;
 use std::process::{Command, Output};
 use support::mariadb::MariaDb;
-use support::{MASTER, MASTER_PASSWORD, Postgres};
+use support::{BIN, MASTER, MASTER_PASSWORD, Postgres};
 
 const PASSWORD: &str = "Rw-0123456789abcdef";
 
@@ -45,7 +45,7 @@ fn psql(server: &Postgres, user: &str, password: &str, sql: &str) -> Output {
 }
 
 fn psql_in(database: &str, server: &Postgres, user: &str, password: &str, sql: &str) -> Output {
-    let mut psql = Command::new(format!("{}/psql", support::BIN));
+    let mut psql = Command::new(format!("{BIN}/psql"));
     psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", user, "-d", database]);
     // Each a transaction of its own, as typed one after the other.
     psql.args(sql.split("; ").flat_map(|statement| ["-c", statement]));
