@@ -18,7 +18,7 @@ from collections import defaultdict
 
 import ministack_strict
 from jsonata import timebox
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -30,7 +30,7 @@ SOURCE_INTEGRITY = "qXpGBEJ6bMQPTd9F70/JjL0kRrMzpM79oOf3HSO6Qh/Hu+uiP+uHquKZ/0tC
 
 DEFINITIONS = {
     MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", UNDO_WITHOUT_TIMEOUTS: "undo", CLEAN_UP: "cleanup",
-    CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup", WATCH: "watch", STOPPED: "stopped",
+    CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup", WATCH: "watch", STOPPED: "stopped", OPEN: "open",
 }  # fmt: skip
 # What is deployed and runs beside the copies: the watch that every recovery starts, and what finds those that were stopped. CloudFormation
 # gives them letters behind their names.

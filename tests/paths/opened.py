@@ -37,11 +37,7 @@ def run(deployment, scenario):
     # An address of its own: one rule of a security group admits an address once.
     address = scenario.request["given"].get("from", f"2001:db8::{abs(hash(recovery)) % 65_536:x}")
     if scenario.request["item"] is not None:
-        plan = {"recoveryId": recovery, "cluster": cluster, "newCluster": f"{cluster}-rewind", "strategy": "restore", "approval": "none"}
-        fields = {
-            "id": f"recovery#{recovery}", "recoveryId": recovery, "executionArn": f"arn:of:{recovery}", "startedAt": "2026-11-23T10:35:00Z",
-            "state": "Recovered", "cluster": cluster, "plan": json.dumps(plan),
-        } | scenario.request["item"]  # fmt: skip
+        fields = item_of(recovery) | scenario.request["item"]
         table.put_item(TableName=deployment.table, Item={name: {"S": value} for name, value in fields.items() if value is not None})
     if scenario.held:
         lease = {
@@ -59,6 +55,22 @@ def run(deployment, scenario):
     left = [rule for rule in rules["SecurityGroupRules"] if rule.get("Description") == recovery]
     if bool(left) != scenario.request["left"]:
         yield f"the security group admits {left}"
+
+
+def item_of(recovery):
+    """The item of a recovery that left a fenced source behind."""
+    cluster = f"cluster-of-{recovery}"
+    plan = {"recoveryId": recovery, "cluster": cluster, "newCluster": f"{cluster}-rewind", "strategy": "restore", "approval": "none"}
+    return {
+        "id": f"recovery#{recovery}", "recoveryId": recovery, "executionArn": f"arn:of:{recovery}", "startedAt": "2026-11-23T10:35:00Z",
+        "state": "Recovered", "cluster": cluster, "plan": json.dumps(plan),
+    }  # fmt: skip
+
+
+def read_as(name, *openings):
+    """What the readings of the item answer, each with the opening of that id, or without one."""
+    fields = {name: {"S": value} for name, value in item_of(slug(f"open: {name}")).items()}
+    return [{"Item": fields | ({"opening": {"S": opening(of)}} if of else {})} for of in openings]
 
 
 def problems_of_table(deployment, scenario, recovery, cluster):
@@ -118,6 +130,11 @@ def refused():
         yield scenario(f"for {what}", REFUSED, "InvalidRequest", ["no database has such a name", "nobody was let in"], given=given)
     yield scenario("a long text for the recovery", REFUSED, *no, item=None, given={"recovery": LONG})
     yield scenario("a long text for the address", REFUSED, *no, given={"from": "1" * len(LONG)})
+    at, taken = OPENED.index("AdmitAddress"), [{"SecurityGroupRules": [{"FromPort": 5432, "CidrIpv4": "203.0.113.77/32"}]}]
+    yield scenario(
+        "from an address that another opening has", [*OPENED[:at], *NOTHING_LEFT, *NOT_OPENED], "InvalidRequest", ["203.0.113.77 is admitted to another cluster"],
+        given={"from": "203.0.113.77"}, mocked={"ReadRules": taken}, calls={"CloseSource": 1},
+    )  # fmt: skip
     condition = {"RecordOpening": "DynamoDB.ConditionalCheckFailedException"}
     yield scenario("changed before it is recorded", [*UNDER_LEASE, "RecordOpening", *RELEASED, *NOT_OPENED], *no, mocked=condition)
 
@@ -168,3 +185,19 @@ def closing():
     away = [{"error": ["Unavailable", "away"]}] * 3
     assert n > 100, "a close waits for an hour"
     yield scenario("closed after a while", closed, item={"opening": opening("another")}, given=close, script={"CloseSource": away}, calls={"CloseSource": 4})
+    yield from over()
+
+
+def over():
+    """Its time is over, and somebody else has the item or the lease."""
+    left = [*OPENED, *WAITED, "ReadLeftRules", "IsAddressLeft", "RevokeAddress", "IsAddressLeft", "Closed"]
+    name = "closed meanwhile, and opened again by another: its own rule goes"
+    yield scenario(name, left, mocked={"ReadRecovery": read_as(name, None, None, "another")}, calls={"CloseSource": 0}, open=True)
+    held = [*OPENED, *WAITED, "AcquireLease", "IsLeaseWaitedFor"]
+    refused = ("DynamoDB.ConditionalCheckFailedException", "told to")
+    waited = [*held, "WaitForLease", *READ[1:], "AcquireLease", *READ[1:], *CLOSED, "Closed"]
+    yield scenario("over while another works there", waited, mocked={"AcquireLease": [{}, refused, {}]}, held=None)
+    name = "over for hours while another works there"
+    never = [*held, "ConcludeNeedsOperator", "AnnounceFailure", *DONE, "NeedsOperator"]
+    mocked = {"AcquireLease": [{}, refused], "ReadRecovery": read_as(name, None, None, slug(f"open: {name}"))}
+    yield scenario(name, never, "LeaseHeld", ["could not be closed", "--close"], mocked=mocked, held=None, open=True, left=True)

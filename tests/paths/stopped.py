@@ -126,7 +126,7 @@ def problems_of_leases(recovery, scenario, leases):
     for lease, leave, release in zip(leases, ["LeaveLease", "LeaveRestoredLease"], ["ReleaseUndoLease", "ReleaseUndoRestoredLease"]):
         holder = scenario.request["holder"]
         as_it_was = f"{recovery}-undo" if holder == "undo" else holder
-        if holder != "undo" or leave in broken or release in broken:
+        if holder != "undo" or leave in broken or release in broken or not {leave, release} & set(scenario.path):
             expected = as_it_was
         else:
             expected = None if release in scenario.path else recovery
@@ -214,6 +214,11 @@ def of_undos():
     # Sent three times before it is given up.
     unsent = [("EventBridge.InternalException", "told to")] * 3 + [{"FailedEntryCount": 0, "Entries": []}]
     yield of_undo(name, path, begun=True, mocked=unread | {"ReadUndoneAgain": answers, "AnnounceUndoUnread": unsent}, **half_way)
+    path = [*UNREAD, *again, *["IsRecordUnread", *again] * 499, "IsRecordUnread", "NeedsOperator"]
+    yield of_undo(
+        "unread for days", path, "OutcomeUnknown", ["cannot be read", "delete the items lease#<source> and lease#<restored cluster>"], begun=True,
+        mocked=unread | {"ReadUndoneAgain": [denied] * 500},
+    )  # fmt: skip
     ended = [*UNREAD, *again, "IsUndone", *FREED, "Settled"]
     yield of_undo("that had ended, whose recovery cannot be read at first: its leases are free", ended, item={"state": "Undone"}, mocked=unread)
     yield of_undo("whose lease cannot be read counts as half-way", HALF_WAY, begun=True, mocked={"ReadUndoLease": BROKEN}, **half_way)
