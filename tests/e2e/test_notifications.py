@@ -114,7 +114,7 @@ def test_unexpected_end_of_an_execution_pages(stack):
     bus = Bus(stack)
     topic = stack.outputs["PagesTopicArn"].split(":")[-1]
     deployed = machines(stack)
-    assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch", "Stopped"}, "the machines"
+    assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch", "Stopped", "Open"}, "the machines"
     for name, machine in deployed.items():
         # Of a recovery and its undo a machine tells, which knows whether anybody has to look.
         rule, target = ("StoppedRule", deployed["Stopped"].split(":")[-1]) if name in ("Rewind", "Undo") else ("UnexpectedEndRule", topic)
