@@ -10,7 +10,7 @@ for name in ("REWIND_IAM_DECISIONS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY
     os.environ.setdefault(name, os.devnull)
 import ministack_strict  # noqa: E402
 from ministack.core.iam_evaluator import EvalContext, combine_resource_policy, evaluate, parse_policy_document  # noqa: E402
-from ministack_iam import bus_policy_for_arn, changed_records  # noqa: E402
+from ministack_iam import bus_policy_for_arn, changed_records, has_tags  # noqa: E402
 
 BUS = "arn:aws:events:eu-west-1:123456789012:event-bus/rewind"
 OURS, OTHER = ("arn:aws:iam::123456789012:role/" + name for name in ("ours", "other"))
@@ -45,6 +45,11 @@ def test_policies_are_told_every_name_type_and_action_of_a_batch():
 def test_without_a_change_there_are_no_keys():
     # A condition that the keys be there refuses such a call.
     assert changed_records(b"") == changed_records(batch()) == {}
+
+
+def test_a_secret_with_tags_is_told_from_one_without():
+    assert has_tags(b'{"Name": "a", "Tags": [{"Key": "k", "Value": "v"}]}')
+    assert not any(has_tags(body) for body in [b'{"Name": "a"}', b'{"Name": "a", "Tags": []}', b"", b"[]", b"{"])
 
 
 def test_the_policy_of_a_bus_counts_and_keeps_everybody_else_from_it():
