@@ -97,16 +97,8 @@ fn begin() -> Vec<State> {
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S)")
             .keep_as("opening", &of_record())
-            .keep_as(
-                "recovery",
-                "($item := $states.result.Item; $exists($item.plan.S) ? {'id': $item.recoveryId.S, 'executionArn': \
-                 $item.executionArn.S, 'startedAt': $item.startedAt.S} : {})",
-            )
-            .keep_as(
-                "plan",
-                "($item := $states.result.Item; $plan := $exists($item.plan.S) ? $parse($item.plan.S) : {}; \
-                 $exists($plan.cluster) and $exists($plan.newCluster) ? $plan : {})",
-            )
+            .keep_as("recovery", RECOVERY_OF_RECORD)
+            .keep_as("plan", PLAN_OF_RECORD)
             .next("IsOpenable")
             .fails_with("held", Vec::new(), "IsLeaseWaitedFor"),
         State::choice("IsOpenable")
@@ -406,6 +398,14 @@ const MINE: &str = "'\"id\":\"' & $execution.id & '\"'";
 /// The note of this execution, as an expression.
 const NEW: &str = "$merge([{'id': $execution.id, 'by': $by, 'from': $from, 'until': $exists($opening.until) ? $opening.until : \
                    $fromMillis(($floor($millis() / 1000) + $seconds) * 1000)}, $type($database) = 'string' ? {'database': $database} : {}])";
+
+/// The recovery that steps are given, as an expression over the item of a recovery; empty where it has no plan.
+pub(crate) const RECOVERY_OF_RECORD: &str = "($item := $states.result.Item; $exists($item.plan.S) ? {'id': $item.recoveryId.S, 'executionArn': \
+                                             $item.executionArn.S, 'startedAt': $item.startedAt.S} : {})";
+
+/// The plan of a recovery that names two clusters, as an expression over its item; otherwise empty.
+pub(crate) const PLAN_OF_RECORD: &str = "($item := $states.result.Item; $plan := $exists($item.plan.S) ? $parse($item.plan.S) : {}; \
+                                         $exists($plan.cluster) and $exists($plan.newCluster) ? $plan : {})";
 
 /// The way in that is recorded, as an expression over the item of a recovery.
 pub(crate) fn of_record() -> String {

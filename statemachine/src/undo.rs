@@ -142,16 +142,8 @@ fn states() -> Vec<State> {
             .keep_as("noneSent", &format!("{NONE_SENT} and $not($exists($states.result.Item.outcome.S))"))
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as("opening", &open::of_record())
-            .keep_as(
-                "recovery",
-                "($item := $states.result.Item; $exists($item.plan.S) ? {'id': $item.recoveryId.S, 'executionArn': \
-                 $item.executionArn.S, 'startedAt': $item.startedAt.S} : {})",
-            )
-            .keep_as(
-                "plan",
-                "($item := $states.result.Item; $plan := $exists($item.plan.S) ? $parse($item.plan.S) : {}; \
-                 $exists($plan.cluster) and $exists($plan.newCluster) ? $plan : {})",
-            )
+            .keep_as("recovery", open::RECOVERY_OF_RECORD)
+            .keep_as("plan", open::PLAN_OF_RECORD)
             .keep_as(
                 "fencedAt",
                 &of_record("($exists($o.fence.fencedAt) ? $o.fence.fencedAt : 'unknown')", "'unknown'"),
