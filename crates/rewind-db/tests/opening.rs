@@ -373,7 +373,9 @@ async fn on_mysql_one_connection_of_one_address_reads_and_writes_nothing_until_i
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    let ends = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while server.sql("", "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'SELECT sleep%'") != "1" {
+        assert!(std::time::Instant::now() < ends, "the session that holds the only connection is not there");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     refused(&mysql(&server, user, PASSWORD, "SELECT 1"), "max_user_connections");
