@@ -102,6 +102,8 @@ struct Named {
     /// Every number of the trees, but for the bytes of values. The types are among them, under names that differ from version to
     /// version.
     numbers: BTreeSet<u32>,
+    /// The same without the types of columns: a column has values of a domain already, and nothing is brought to it.
+    made: BTreeSet<u32>,
     /// True if a tree makes JSON by the language itself, and not by a function.
     makes_json: bool,
 }
@@ -249,6 +251,10 @@ async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Resu
     // Of an index and a constraint the planner evaluates some.
     let planned = connection.values(&expressions_of_relations(&named.relations)).await?;
     planned.iter().for_each(|tree| named.add(tree, Part::Planned));
+    // Where a value is brought to a domain, the server asks while it plans if that has constraints, and evaluates all in them that
+    // needs no value.
+    let constraints = connection.values(&constraints_of_domains(&named)).await?;
+    constraints.iter().for_each(|tree| named.add(tree, Part::Run));
     // What reads a foreign table is a function as well: it leads to another database, or out of the server.
     named.add_functions(&connection.values(&handlers_of_relations(&named.relations)).await?);
     named.add_functions(&connection.values(&functions_behind(&named)).await?);
@@ -271,11 +277,21 @@ impl Named {
         self.makes_json |= tree.contains("{JSON");
         let mut words = tree.split([' ', '\n', '(', ')', '{', '}']).filter(|word| !word.is_empty());
         while let Some(word) = words.next() {
-            self.numbers.extend(word.parse::<u32>().ok());
+            let number = word.parse::<u32>().ok();
+            self.numbers.extend(number);
+            self.made.extend(number);
             let Some(field) = word.strip_prefix(':') else { continue };
             let set = match field {
                 "constvalue" => {
                     words = behind_bytes(words);
+                    continue;
+                }
+                "vartype" => {
+                    // Nothing but a number is passed over, whatever a name in the tree is made to resemble.
+                    if let Some(of_column) = words.clone().next().and_then(id) {
+                        self.numbers.insert(of_column);
+                        words.next();
+                    }
                     continue;
                 }
                 "funcid" if part == Part::Planned => continue,
@@ -460,22 +476,42 @@ fn functions_of_types() -> String {
 
 const TO_JSON: &str = "c.casttarget IN ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)";
 
+/// The types among the numbers and what they consist of, as a part of a recursive query: `typ`, and of ranges alone `ranges`. Elements,
+/// the types below domains, attributes, subtypes, and whatever the constraint of a domain names.
+// As JSON, because before PostgreSQL 14 there are no multiranges, and no such column. As text, because not every number is an id.
+fn types(numbers: &BTreeSet<u32>) -> String {
+    format!(
+        "typ(id) AS (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid IN ({}) UNION SELECT part.id FROM typ \
+         JOIN pg_catalog.pg_type t ON t.oid = typ.id CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype) \
+         UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid \
+         AND a.attnum > 0 UNION ALL SELECT r.rngsubtype FROM ranges r WHERE t.oid IN (r.id, r.multi) \
+         UNION ALL SELECT n.oid FROM pg_catalog.pg_constraint c \
+         CROSS JOIN LATERAL pg_catalog.regexp_matches(c.conbin::text, '[0-9]+', 'g') m(number) \
+         JOIN pg_catalog.pg_type n ON n.oid::text = m.number[1] WHERE c.contypid = t.oid) part(id)), \
+         ranges(id, multi, rngsubtype, difference, class) AS (SELECT r.rngtypid, \
+         (pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'rngmultitypid')::pg_catalog.oid, r.rngsubtype, \
+         r.rngsubdiff::pg_catalog.oid, r.rngsubopc FROM pg_catalog.pg_range r)",
+        list(numbers)
+    )
+}
+
+/// The constraints of the domains to which the trees bring values.
+fn constraints_of_domains(named: &Named) -> String {
+    let types = types(&named.made);
+    format!(
+        "WITH RECURSIVE {types} SELECT c.conbin::text FROM typ JOIN pg_catalog.pg_constraint c ON c.contypid = typ.id \
+         WHERE typ.id <> 0 AND c.conbin IS NOT NULL"
+    )
+}
+
 /// The functions that no tree names and that its types and operators lead to: the cast of a type to JSON, where JSON is made; the
 /// difference of a range, which the planner asks for how many rows a condition has; and what people made of a class of operators, by
 /// which rows are compared, hashed and found.
-// As JSON, because before PostgreSQL 14 there are no multiranges, and no such column.
 fn functions_behind(named: &Named) -> String {
-    let (reached, operators, numbers) = (reached(&named.relations), operators(named), list(&named.numbers));
+    let (reached, operators, types) = (reached(&named.relations), operators(named), types(&named.numbers));
     let (of_people, functions, makes_json) = (of_people(), list(&named.functions), named.makes_json);
     format!(
-        "{reached}, {operators}, \
-         typ(id) AS (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid IN ({numbers}) UNION SELECT part.id FROM typ \
-         JOIN pg_catalog.pg_type t ON t.oid = typ.id CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype) \
-         UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid \
-         AND a.attnum > 0 UNION ALL SELECT r.rngsubtype FROM ranges r WHERE t.oid IN (r.id, r.multi)) part(id)), \
-         ranges(id, multi, rngsubtype, difference) AS (SELECT r.rngtypid, \
-         (pg_catalog.to_jsonb(r) OPERATOR(pg_catalog.->>) 'rngmultitypid')::pg_catalog.oid, r.rngsubtype, \
-         r.rngsubdiff::pg_catalog.oid FROM pg_catalog.pg_range r), \
+        "{reached}, {operators}, {types}, \
          family(id) AS (SELECT c.opcfamily FROM reached r JOIN pg_catalog.pg_index i ON i.indrelid = r.id \
          JOIN pg_catalog.pg_opclass c ON c.oid = ANY (i.indclass::pg_catalog.oid[]) \
          UNION SELECT c.opcfamily FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.id \
@@ -483,7 +519,9 @@ fn functions_behind(named: &Named) -> String {
          UNION SELECT a.amopfamily FROM op JOIN pg_catalog.pg_amop a ON a.amopopr = op.id \
          JOIN pg_catalog.pg_am m ON m.oid = a.amopmethod WHERE m.amname IN ('btree', 'hash') \
          UNION SELECT c.opcfamily FROM typ JOIN pg_catalog.pg_opclass c ON c.opcintype = typ.id \
-         JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod WHERE c.opcdefault AND m.amname IN ('btree', 'hash')) \
+         JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod WHERE c.opcdefault AND m.amname IN ('btree', 'hash') \
+         UNION SELECT c.opcfamily FROM typ JOIN ranges r ON typ.id IN (r.id, r.multi) \
+         JOIN pg_catalog.pg_opclass c ON c.oid = r.class) \
          SELECT c.castfunc FROM typ JOIN pg_catalog.pg_cast c ON c.castsource = typ.id WHERE {TO_JSON} AND \
          ({makes_json} OR EXISTS (SELECT FROM pg_catalog.pg_proc j WHERE j.oid IN ({functions}) AND j.prorettype IN \
          ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype))) \
@@ -670,6 +708,20 @@ mod tests {
         // A name that looks like the beginning of a value hides nothing.
         assert!(numbers(":resname :constvalue :x 3 [ :vartype 20001 ]").contains(&20_001));
         assert!(numbers(":constvalue 3 [ :vartype 20001 ]").contains(&20_001));
+    }
+
+    #[test]
+    fn the_type_of_a_column_is_nothing_that_a_value_is_brought_to() {
+        let mut named = Named::default();
+        named.add(
+            "{COERCETODOMAIN :arg {VAR :varattno 2 :vartype 20001 :vartypmod -1} :resulttype 20002 :location 9}",
+            Part::Planned,
+        );
+        assert!(named.made.contains(&20_002) && !named.made.contains(&20_001), "{named:?}");
+        assert!(named.numbers.is_superset(&BTreeSet::from([20_001, 20_002])), "{named:?}");
+        // A name that looks like the field hides nothing.
+        named.add(":resname :vartype :resulttype 20003 :aliasname :vartype :funcid 20004", Part::Run);
+        assert!(named.made.contains(&20_003) && named.functions.contains(&20_004), "{named:?}");
     }
 
     #[test]
