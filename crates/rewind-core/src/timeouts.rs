@@ -167,6 +167,8 @@ pub const FENCE_READER_SESSIONS: Duration = seconds(4);
 /// The time for sessions of our own user to end, where nobody may be connected: of a function that was killed, or of one that looks
 /// at the same moment.
 pub const OWN_SESSIONS_END: Duration = seconds(10);
+/// Shutting a login that only reads, whatever its sessions and its prepared transactions hold.
+pub const OPENING_SHUT: Duration = seconds(12);
 /// Inspecting the fence of the source when clients are on the restored cluster: nobody waits for it.
 pub const SOURCE_INSPECTED: Duration = seconds(20);
 /// The pause between two reads of the sessions.

@@ -4,7 +4,7 @@
 //! 1. [`databases_to_open`] names the databases that can be opened.
 //! 2. [`open_login`] makes the login. It cannot be used before everything that it could write to has been looked for.
 //! 3. [`close_login`] shuts it, ends its sessions and removes it, and closes the database again where the fence had closed it. A login
-//!    that cannot be removed stays, shut, and holds up nothing.
+//!    that cannot be removed stays, shut, and holds up nothing. Nothing that a login owns is dropped: it may be people's.
 //!
 //! Each may be run again, whatever an earlier run got done. A password stands in no statement on PostgreSQL; MySQL writes none into
 //! its logs.
@@ -32,8 +32,8 @@ pub async fn databases_to_open(session: &Session) -> Result<Vec<String>, StepErr
 ///
 /// # Errors
 ///
-/// - [`ErrorName::RewindFailed`]: the login could do more than read, or there is one of its name that cannot be removed. It was let in
-///   by no run.
+/// - [`ErrorName::RewindFailed`]: the login could do more than read, or there is one of its name that cannot be removed or owns
+///   something. It was let in by no run.
 /// - [`ErrorName::Unavailable`]: the database does not respond.
 pub async fn open_login(server: &Server, session: &Session, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
     on_engine!(session, connection => open_on(server, connection, login).await)
@@ -44,8 +44,8 @@ pub async fn open_login(server: &Server, session: &Session, login: &ReadingLogin
 ///
 /// # Errors
 ///
-/// [`ErrorName::Unavailable`] when the database does not respond, or a session does not end: nobody gets in any more, and the
-/// login may be there still.
+/// [`ErrorName::Unavailable`] when the database does not respond, a session does not end, or something that is no session keeps the
+/// login from being shut: the error says if somebody may get in still.
 pub async fn close_login(
     server: &Server,
     session: &Session,
@@ -95,7 +95,7 @@ async fn removed<C: OpeningOperations>(
     room_in: Option<&str>,
 ) -> Result<Removed, StepError> {
     // Shut first: a client that reconnects by itself would be back before the login is removed.
-    match connection.shut_login(user).await? {
+    match connection.shut_login(server, user, room_in).await? {
         ShutLogin::Missing => return Ok(Removed::Nothing),
         ShutLogin::Foreign(why) => return Ok(Removed::Foreign(why)),
         ShutLogin::Shut => {}
@@ -121,8 +121,8 @@ async fn open_on<C: OpeningOperations>(
             ErrorName::RewindFailed,
             format!("there is a login {} already, and it cannot be removed: {why}", login.user),
         )
-        .changed("nobody was let in")
-        .advice("remove it as the master user and open it again"));
+        .changed("nobody was let in, and nothing that it owns was dropped")
+        .advice("see whose that is, remove the login as the master user, and open it again"));
     }
     // Without a way in first: what it could write to shows only once it is there.
     connection.make_room(&login.database).await?;

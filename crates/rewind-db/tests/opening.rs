@@ -245,7 +245,7 @@ async fn on_postgresql_a_login_that_cannot_be_removed_keeps_nothing_from_being_c
     let login = login(LATER);
     let user = login.user.as_str();
     open_login(&master, &session, &login).await.unwrap();
-    // More than the server has locks for, and what is in another database.
+    // More than the server has locks for, and what is in another database: nobody knows if it is needed.
     let many = "SET default_transaction_read_only = off; SELECT pg_catalog.count(pg_catalog.lo_create(0)) FROM pg_catalog.generate_series(1, 20000)";
     assert_eq!(answered(&psql(&server, user, PASSWORD, many)), "20000");
     let elsewhere = "SET default_transaction_read_only = off; SELECT pg_catalog.lo_create(0) IS NOT NULL";
@@ -253,12 +253,13 @@ async fn on_postgresql_a_login_that_cannot_be_removed_keeps_nothing_from_being_c
 
     let closed = close_login(&master, &session, user, "shop", true).await.unwrap();
     assert!(closed.len() == 2 && closed[0].contains("is shut") && closed[0].contains("is there still"), "{closed:?}");
+    assert!(closed[0].contains("20000 large objects in shop, 1 large objects in template1"), "{closed:?}");
     refused(&psql(&server, user, PASSWORD, "SELECT 1"), "password authentication failed");
     assert!(inspect(&session).await.unwrap().open.is_empty());
-    assert_eq!(server.sql("template1", "SELECT count(*) FROM pg_largeobject_metadata"), "0", "what was in template1");
     let error = open_login(&master, &session, &login).await.unwrap_err();
     assert!(error.to_string().contains("already, and it cannot be removed"), "{error}");
     // The next close tries again.
+    server.sql("template1", "SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
     server.sql("shop", "DO $$ BEGIN FOR n IN 1..20 LOOP PERFORM lo_unlink(oid) FROM (SELECT oid FROM pg_largeobject_metadata LIMIT 1000) l; COMMIT; END LOOP; END $$");
     let closed = close_login(&master, &session, user, "shop", true).await.unwrap();
     assert!(closed[0].contains("is removed"), "{closed:?}");
@@ -298,22 +299,111 @@ async fn on_postgresql_settings_of_a_databases_owner_steer_neither_opening_nor_c
     assert_eq!(server.accounts(), fenced, "the fence is as it was");
 }
 
+/// A transaction of the login's that holds the login itself: nobody can change it meanwhile.
+const HOLDS_ITSELF: &str = "SET default_transaction_read_only = off; BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'";
+
 #[tokio::test]
-async fn on_postgresql_what_the_login_made_for_itself_goes_with_it() {
+async fn on_postgresql_whoever_holds_the_login_is_put_out_however_often_they_come_back() {
+    let (server, master, session, _) = fenced_postgres().await;
+    let fenced = server.accounts();
+    let login = login(LATER);
+    open_login(&master, &session, &login).await.unwrap();
+    let mut config = server.client(&login.user, "shop");
+    config.password(PASSWORD);
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let reader = tokio::spawn(async move {
+        let (mut held, mut times) = (Some(held), 0);
+        // Comes back at once, until it is no longer let in.
+        loop {
+            let (client, connection) = match config.connect(tokio_postgres::NoTls).await {
+                Ok(connected) => connected,
+                Err(error) if error.code() == Some(&tokio_postgres::error::SqlState::TOO_MANY_CONNECTIONS) => continue,
+                Err(_) => return times,
+            };
+            let connection = tokio::spawn(connection);
+            if client.batch_execute(HOLDS_ITSELF).await.is_ok() {
+                times += 1;
+                held.take().map(|held| held.send(()));
+            }
+            connection.await.unwrap().unwrap_err();
+        }
+    });
+    is_held.await.unwrap();
+    let begun = std::time::Instant::now();
+    let closed = close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed.len() == 2 && closed[0].contains("is removed"), "{closed:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(reader.await.unwrap() > 0, "it held nothing");
+    assert_eq!(server.accounts(), fenced, "the fence is as it was");
+}
+
+#[tokio::test]
+async fn on_postgresql_a_prepared_transaction_that_holds_the_login_keeps_it_from_nothing() {
+    let (server, master, session, _) = fenced_postgres().await;
+    let fenced = server.accounts();
+    let login = login(LATER);
+    open_login(&master, &session, &login).await.unwrap();
+    // With what would keep the master user from acting as it.
+    let prepared = format!("{HOLDS_ITSELF}; REVOKE {} FROM {MASTER}; PREPARE TRANSACTION 'kept'", login.user);
+    answered(&psql(&server, &login.user, PASSWORD, &prepared));
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "1");
+    let closed = close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed.len() == 2 && closed[0].contains("is removed"), "{closed:?}");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "0");
+    assert_eq!(server.accounts(), fenced, "the fence is as it was");
+}
+
+#[tokio::test]
+async fn on_postgresql_nothing_that_a_role_under_the_name_owns_is_dropped() {
+    let (server, master, session, _) = fenced_postgres().await;
+    let login = login(LATER);
+    let user = login.user.as_str();
+    // As somebody who knows the name does before the fence. The application goes on with its table.
+    let planted = format!(
+        "CREATE ROLE {user} LOGIN PASSWORD 'x'; ALTER TABLE orders OWNER TO {user}; SELECT lo_from_bytea(7, 'kept'); \
+         ALTER LARGE OBJECT 7 OWNER TO {user}"
+    );
+    server.sql("shop", &planted);
+    for _ in 0..2 {
+        let error = open_login(&master, &session, &login).await.unwrap_err();
+        assert!(error.name == ErrorName::RewindFailed, "{error}");
+        assert!(error.to_string().contains("tables, views or sequences in shop, 1 large objects in shop"), "{error}");
+        let closed = close_login(&master, &session, user, "shop", true).await.unwrap();
+        assert!(closed[0].contains("of which nothing is dropped"), "{closed:?}");
+        refused(&psql(&server, user, "x", "SELECT 1"), "password authentication failed");
+        assert_eq!(server.sql("shop", "SELECT count(*), convert_from(lo_get(7), 'UTF8') FROM orders"), "2|kept");
+    }
+    // What was made for it alone stays as well.
+    server.sql("shop", "ALTER TABLE orders OWNER TO app; SELECT lo_unlink(7)");
+    server.sql("shop", &format!("ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON orders TO {user} USING (true)"));
+    let error = open_login(&master, &session, &login).await.unwrap_err();
+    assert!(error.to_string().contains("1 policies for rows in shop"), "{error}");
+    assert_eq!(server.sql("shop", "DROP POLICY p ON orders; SELECT count(*) FROM pg_policy"), "0");
+    open_login(&master, &session, &login).await.unwrap();
+}
+
+#[tokio::test]
+async fn on_postgresql_what_the_login_made_for_itself_is_named_and_keeps_it_shut() {
     let (server, master, session, _) = fenced_postgres().await;
     // As in clusters that were made before PostgreSQL 15.
     server.sql("shop", "GRANT CREATE ON SCHEMA public TO PUBLIC; REVOKE CONNECT ON DATABASE shop FROM PUBLIC");
     let fenced = server.accounts();
     let login = login(LATER);
     open_login(&master, &session, &login).await.unwrap();
-    let own = "SET default_transaction_read_only = off; CREATE TABLE public.mine (a int); SELECT pg_catalog.lo_create(0) IS NOT NULL";
-    assert_eq!(answered(&psql(&server, &login.user, PASSWORD, own)), "t");
+    let own = "SET default_transaction_read_only = off; CREATE TABLE public.mine (a int); CREATE TEMP TABLE aside (a int); \
+        ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC";
+    answered(&psql(&server, &login.user, PASSWORD, own));
     let prepared = "BEGIN; LOCK TABLE public.orders IN ACCESS SHARE MODE; PREPARE TRANSACTION 'kept'";
     answered(&psql(&server, &login.user, PASSWORD, prepared));
-    close_login(&master, &session, &login.user, "shop", true).await.unwrap();
-    assert_eq!(server.accounts(), fenced, "the fence is as it was");
+    let closed = close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed[0].contains("is shut") && closed[0].contains("1 tables, views or sequences in shop"), "{closed:?}");
     assert_eq!(server.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "0");
-    assert_eq!(server.sql("shop", "SELECT to_regclass('public.mine') IS NULL, count(*) FROM pg_largeobject"), "t|0");
+    refused(&psql(&server, &login.user, PASSWORD, "SELECT 1"), "password authentication failed");
+    // Once somebody has seen what it is, the next close removes the login.
+    server.sql("shop", "DROP TABLE public.mine");
+    let closed = close_login(&master, &session, &login.user, "shop", true).await.unwrap();
+    assert!(closed[0].contains("is removed"), "{closed:?}");
+    assert_eq!(server.accounts(), fenced, "the fence is as it was");
 }
 
 #[tokio::test]

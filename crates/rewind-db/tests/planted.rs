@@ -307,8 +307,9 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
         "CREATE SCHEMA apart AUTHORIZATION app; CREATE TABLE apart.t (id int); ALTER TABLE apart.t OWNER TO app",
     );
     postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0; REVOKE CONNECT ON DATABASE shop FROM PUBLIC");
+    // It holds the login as well, so that it is shut by force.
     let prepare = "SET SESSION AUTHORIZATION rewind_open_0123456789ab; BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE; \
-        PREPARE TRANSACTION 'kept'";
+        ALTER ROLE CURRENT_USER PASSWORD 'mine'; PREPARE TRANSACTION 'kept'";
     open_and_close(&server, "template1", || drop(postgres.sql("shop", prepare))).await;
     postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT -1; GRANT CONNECT ON DATABASE shop TO PUBLIC");
     // As the master user of RDS, which owns its subscriptions.

@@ -68,10 +68,17 @@ pub(crate) trait OpeningOperations: LoginOperations + SessionOperations {
     /// Lets the login in, with its password, one connection at a time.
     fn admit_login(&self, login: &ReadingLogin) -> impl Future<Output = Result<(), StepError>> + Send;
 
-    /// Takes every way in from `user`, and its password.
-    fn shut_login(&self, user: &str) -> impl Future<Output = Result<ShutLogin, StepError>> + Send;
+    /// Takes every way in from `user`, and its password, whatever its own sessions and transactions hold. `room_in` is the database that
+    /// is closed, in which it may have something still.
+    fn shut_login(
+        &self,
+        server: &Server,
+        user: &str,
+        room_in: Option<&str>,
+    ) -> impl Future<Output = Result<ShutLogin, StepError>> + Send;
 
-    /// Removes the login, which is shut, and all that it owns. Returns the reason where the server refuses that: it is there still.
+    /// Removes the login, which is shut, with its rights. Returns the reason why it is there still: where the server refuses that, and where
+    /// it owns something, of which nothing is dropped.
     fn drop_login(&self, server: &Server, user: &str)
     -> impl Future<Output = Result<Option<String>, StepError>> + Send;
 

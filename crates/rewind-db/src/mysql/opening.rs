@@ -83,7 +83,7 @@ impl OpeningOperations for MysqlConnection {
         Ok(self.execute(&format!("ALTER USER {account} IDENTIFIED BY {password} ACCOUNT UNLOCK")).await?)
     }
 
-    async fn shut_login(&self, user: &str) -> Result<ShutLogin, StepError> {
+    async fn shut_login(&self, _: &Server, user: &str, _: Option<&str>) -> Result<ShutLogin, StepError> {
         let accounts = self.accounts_of(user).await?;
         for account in &accounts {
             let shut = format!("ALTER USER IF EXISTS {} ACCOUNT LOCK PASSWORD EXPIRE", quoted(account));

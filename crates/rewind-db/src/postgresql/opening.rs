@@ -9,15 +9,20 @@ use super::connection::PostgresqlConnection;
 use super::opening_rights::{grant_reading, revoke_rights, writable};
 use super::quote::{identifier, literal};
 use crate::engine::opening::{OpeningOperations, ShutLogin};
-use crate::engine::{Connection, LoginOperations};
-use crate::error::{ConnectError, StatementError};
+use crate::engine::{Connection, LoginOperations, SessionOperations};
+use crate::error::{ConnectError, StatementError, unavailable};
+use crate::fence::some_of;
 use crate::opening::ReadingLogin;
 use crate::server::Server;
 use crate::session::{EngineConnection, Session};
 use postgres_protocol::password::scram_sha_256;
 use rewind_core::{StepError, timeouts};
-use tokio::time::Instant;
+use std::pin::pin;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::error::SqlState;
+
+/// The database that stays open behind a fence.
+const MAINTENANCE_DATABASE: &str = super::DEFAULTS.maintenance_database;
 
 /// The most databases besides its own that a login may connect to: each is looked through before it is let in.
 const OTHERS_MAX: usize = 50;
@@ -48,6 +53,9 @@ impl OpeningOperations for PostgresqlConnection {
             "CREATE ROLE {role} NOLOGIN CONNECTION LIMIT 1; ALTER ROLE {role} SET default_transaction_read_only = on"
         ))
         .await?;
+        // Whoever prepared a transaction ends it, and nobody else: this login does so as the role. Now, because later a transaction of the
+        // role's may be in the way.
+        self.attempt(&as_member(&login.user)).await?;
         let user = literal(&login.user);
         let connects =
             format!("SELECT pg_catalog.has_database_privilege({user}, {}, 'CONNECT')", literal(&login.database));
@@ -100,7 +108,12 @@ impl OpeningOperations for PostgresqlConnection {
         Ok(self.execute(&format!("ALTER ROLE {role} LOGIN PASSWORD {verifier} VALID UNTIL {until}")).await?)
     }
 
-    async fn shut_login(&self, user: &str) -> Result<ShutLogin, StepError> {
+    async fn shut_login(
+        &self,
+        server: &Server,
+        user: &str,
+        room_in: Option<&str>,
+    ) -> Result<ShutLogin, StepError> {
         let known = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(user));
         if self.values(&known).await?.is_empty() {
             return Ok(ShutLogin::Missing);
@@ -108,30 +121,59 @@ impl OpeningOperations for PostgresqlConnection {
         self.prepare_changes().await?;
         let role = identifier(user);
         let shut = format!("ALTER ROLE {role} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL '-infinity'");
-        match self.execute(&shut).await {
+        let changed = match self.execute(&shut).await {
+            Err(error) if self.is_conflict(&error) => self.shut_held(server, user, room_in, &shut).await?,
+            changed => changed,
+        };
+        match changed {
             Ok(()) => Ok(ShutLogin::Shut),
             // From PostgreSQL 16 on nobody changes a role of somebody else's.
             Err(StatementError::Refused(error)) if error.code == SqlState::INSUFFICIENT_PRIVILEGE.code() => {
                 Ok(ShutLogin::Foreign(error.to_string()))
+            }
+            Err(error) if self.is_conflict(&error) => {
+                let held = unavailable(format!("something else keeps the login {user} from being shut"));
+                Err(held.changed("its sessions were ended, and it may log in still; the fence is as it was"))
             }
             Err(error) => Err(error.into()),
         }
     }
 
     async fn drop_login(&self, server: &Server, user: &str) -> Result<Option<String>, StepError> {
+        // Before anything else, for it holds locks on people's tables.
+        if let Some(why) = self.end_prepared_anywhere(server, user, None).await? {
+            return Ok(Some(format!("a transaction that it prepared does not end: {why}")));
+        }
+        // May be people's: whoever makes roles can make one under the name, and give it a table.
+        let owned = format!(
+            "SELECT pg_catalog.format('%s %s in %s', pg_catalog.count(*), \
+             CASE s.classid WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'tables, views or sequences' \
+             WHEN 'pg_catalog.pg_largeobject'::pg_catalog.regclass THEN 'large objects' \
+             WHEN 'pg_catalog.pg_policy'::pg_catalog.regclass THEN 'policies for rows' \
+             ELSE 'of ' || s.classid::pg_catalog.regclass::text END, coalesce(d.datname, 'the server')) \
+             FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
+             LEFT JOIN pg_catalog.pg_database d ON d.oid = s.dbid \
+             WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = {} AND s.deptype IN ('o', 'r') \
+             AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass \
+             GROUP BY s.classid, d.datname ORDER BY d.datname, s.classid",
+            literal(user)
+        );
+        let owned = self.values(&owned).await?;
+        if !owned.is_empty() {
+            return Ok(Some(format!("it owns or is named in {}, of which nothing is dropped", some_of(&owned, "nothing"))));
+        }
         let role = identifier(user);
         let mut kept_by = Vec::new();
-        // Only a member of the role may drop what it owns: the master user of RDS is no superuser.
-        let member = format!("GRANT {role} TO CURRENT_USER");
-        kept_by.extend(self.attempt(&member).await?);
-        // The rights that are no database's own, and in each database its rights there and what it made for itself.
-        let owned = format!("DROP OWNED BY {role}");
-        kept_by.extend(self.attempt(&owned).await?);
+        // Only a member of the role may take its rights: the master user of RDS is no superuser.
+        kept_by.extend(self.attempt(&as_member(user)).await?);
+        // The rights that are no database's own, and in each database its rights there. It owns nothing, so nothing is dropped.
+        let rights = format!("DROP OWNED BY {role}");
+        kept_by.extend(self.attempt(&rights).await?);
         let databases = format!(
             "SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid \
              JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
-             AND r.rolname = {user} UNION SELECT database FROM pg_catalog.pg_prepared_xacts WHERE owner = {user} ORDER BY 1",
-            user = literal(user)
+             AND r.rolname = {} ORDER BY 1",
+            literal(user)
         );
         let deadline = Instant::now() + timeouts::FENCE_SESSIONS;
         for database in self.values(&databases).await? {
@@ -149,9 +191,8 @@ impl OpeningOperations for PostgresqlConnection {
             let dropped = async {
                 let inside = postgresql(&session)?;
                 inside.prepare_changes().await?;
-                let prepared = inside.end_prepared(user).await?;
                 let granted = revoke_rights(inside, user).await?;
-                Ok::<_, StepError>(prepared.or(granted).or(inside.attempt(&owned).await?))
+                Ok::<_, StepError>(granted.or(inside.attempt(&rights).await?))
             };
             // A session that is lost there keeps this one from nothing.
             match dropped.await {
@@ -181,7 +222,91 @@ impl OpeningOperations for PostgresqlConnection {
 }
 
 impl PostgresqlConnection {
-    /// Rolls back what `user` prepared in this database, which no end of a session ends; returns the reason where the server refuses that.
+    /// Makes the change `shut` of the login `user`, which another transaction holds.
+    ///
+    /// Its sessions are ended while the change waits, and so is whoever else is in its way. Before it waits, a client that comes back at
+    /// once would hold the login again.
+    async fn shut_held(
+        &self,
+        server: &Server,
+        user: &str,
+        room_in: Option<&str>,
+        shut: &str,
+    ) -> Result<Result<(), StatementError>, StepError> {
+        let deadline = Instant::now() + timeouts::OPENING_SHUT;
+        let own = self.values("SELECT pg_catalog.pg_backend_pid()").await?.into_iter().next().unwrap_or_default();
+        let session = server.open(MAINTENANCE_DATABASE).await?;
+        let changed = async {
+            let beside = postgresql(&session)?;
+            loop {
+                // No session has such a transaction any more.
+                self.end_prepared_anywhere(server, user, room_in).await?;
+                let mut change = pin!(self.execute(shut));
+                let changed = loop {
+                    tokio::select! {
+                        biased;
+                        changed = &mut change => break changed,
+                        () = sleep(timeouts::FENCE_POLL) => beside.make_way(user, &own).await?,
+                    }
+                };
+                match changed {
+                    Err(error) if self.is_conflict(&error) && Instant::now() < deadline => {}
+                    changed => return Ok::<_, StepError>(changed),
+                }
+            }
+        };
+        let changed = changed.await;
+        session.close().await;
+        changed
+    }
+
+    /// Ends the sessions of `user`, and those that the session with the process id `own` waits for.
+    async fn make_way(&self, user: &str, own: &str) -> Result<(), StepError> {
+        let blocking = format!("SELECT b.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids({own})) b(pid)");
+        let blocking = self.values(&blocking).await?;
+        let mut sessions = self.client_sessions(&[]).await?;
+        sessions.retain(|session| session.pid != own && (session.user == user || blocking.contains(&session.pid)));
+        if !sessions.is_empty() {
+            self.terminate(&sessions).await?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back what `user` prepared in any database, which no end of a session ends; returns the reason where something stays.
+    async fn end_prepared_anywhere(
+        &self,
+        server: &Server,
+        user: &str,
+        room_in: Option<&str>,
+    ) -> Result<Option<String>, StepError> {
+        let prepared =
+            format!("SELECT DISTINCT database FROM pg_catalog.pg_prepared_xacts WHERE owner = {}", literal(user));
+        let mut refused = None;
+        for database in self.values(&prepared).await? {
+            self.attempt(&as_member(user)).await?;
+            if room_in == Some(database.as_str()) {
+                self.make_room(&database).await?;
+            }
+            let session = match server.open(&database).await {
+                Ok(session) => session,
+                Err(error) => {
+                    refused.get_or_insert(error.to_string());
+                    continue;
+                }
+            };
+            let ended = async {
+                let inside = postgresql(&session)?;
+                inside.prepare_changes().await?;
+                inside.end_prepared(user).await
+            };
+            let ended = ended.await;
+            session.close().await;
+            refused = refused.or(ended?);
+        }
+        Ok(refused)
+    }
+
+    /// Rolls back what `user` prepared in this database; returns the reason where the server refuses that.
     async fn end_prepared(&self, user: &str) -> Result<Option<String>, StepError> {
         let prepared = format!(
             "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE owner = {} AND database = pg_catalog.current_database()",
@@ -208,6 +333,11 @@ impl PostgresqlConnection {
             Err(error) => error.into_reason(timeouts::STATEMENT).map(Some),
         }
     }
+}
+
+/// Makes this login a member of the role `user`, which it made: so it may act as it.
+fn as_member(user: &str) -> String {
+    format!("GRANT {} TO CURRENT_USER", identifier(user))
 }
 
 /// Names what `user` could write to in `database`.
