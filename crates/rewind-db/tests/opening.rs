@@ -503,6 +503,34 @@ async fn on_mysql_rights_that_everybody_has_are_refused() {
 }
 
 #[tokio::test]
+async fn on_mysql_rights_that_everybody_has_in_another_schema_are_refused() {
+    let (server, master, session, _, login) = fenced_mariadb().await;
+    server.sql(
+        "",
+        "DELIMITER //\n\
+         CREATE DATABASE utils //\n\
+         CREATE FUNCTION utils.logged(i INT) RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM shop.orders; RETURN i; END //\n\
+         CREATE VIEW utils.acting AS SELECT utils.logged(1) AS x //\n\
+         CREATE VIEW utils.plain AS SELECT 1 AS x //\n\
+         DELIMITER ;\n\
+         CREATE USER ''@'%' IDENTIFIED BY 'x'; GRANT EXECUTE ON utils.* TO ''@'%'",
+    );
+    let refused_for = async |named: &str| {
+        let error = open_login(&master, &session, &login).await.unwrap_err();
+        assert!(error.name == ErrorName::RewindFailed && error.to_string().contains(named), "{error}");
+        refused(&mysql(&server, &login.user, PASSWORD, "SELECT 1"), "locked");
+    };
+    refused_for("the schemas utils").await;
+    server.sql("", "REVOKE EXECUTE ON utils.* FROM ''@'%'; GRANT SELECT ON utils.* TO ''@'%'");
+    refused_for("the view utils.acting (it calls ").await;
+    server.sql("", "DROP VIEW utils.acting");
+    open_login(&master, &session, &login).await.unwrap();
+    assert_eq!(answered(&mysql(&server, &login.user, PASSWORD, "SELECT x FROM utils.plain")), "1");
+    refused(&mysql(&server, &login.user, PASSWORD, "SELECT utils.logged(1)"), "denied");
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), "2");
+}
+
+#[tokio::test]
 async fn on_mysql_a_view_that_calls_what_people_stored_is_not_read_and_all_else_is() {
     let (server, master, session, _, login) = fenced_mariadb().await;
     server.sql(

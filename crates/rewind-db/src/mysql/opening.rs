@@ -17,18 +17,19 @@ use rewind_core::{StepError, timeouts};
 /// The error of a statement for which another right is needed.
 const ACCESS_DENIED: &str = "1227";
 
+/// The schemas that are nobody's.
+const OF_THE_SERVER: &str = "'mysql', 'information_schema', 'performance_schema', 'sys', 'innodb', 'tmp'";
+
 /// The rights of a schema that change something.
 const WRITING: &str = "insert_priv, update_priv, delete_priv, create_priv, drop_priv, alter_priv, index_priv, execute_priv, \
     create_view_priv, create_routine_priv, alter_routine_priv, event_priv, trigger_priv, create_tmp_table_priv, lock_tables_priv, grant_priv";
 
 impl OpeningOperations for MysqlConnection {
     async fn databases_to_open(&self) -> Result<Vec<String>, StepError> {
-        Ok(self
-            .values(
-                "SELECT schema_name FROM information_schema.schemata WHERE lower(schema_name) NOT IN \
-                 ('mysql', 'information_schema', 'performance_schema', 'sys', 'innodb', 'tmp') ORDER BY 1",
-            )
-            .await?)
+        let schemas = format!(
+            "SELECT schema_name FROM information_schema.schemata WHERE lower(schema_name) NOT IN ({OF_THE_SERVER}) ORDER BY 1"
+        );
+        Ok(self.values(&schemas).await?)
     }
 
     /// Nothing to do: a schema of MySQL has no limit of its own.
@@ -62,12 +63,22 @@ impl OpeningOperations for MysqlConnection {
     }
 
     async fn writable_by(&self, _: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
-        // Rights of the account without a name are everybody's.
+        // Rights of the account without a name are everybody's, in each schema that its pattern fits: a function of another schema may
+        // write to this one.
         let rights = format!(
-            "SELECT concat('the schemas ', db) FROM mysql.db WHERE user = '' AND {} LIKE db AND 'Y' IN ({WRITING})",
-            literal(&login.database)
+            "SELECT DISTINCT concat('the schemas ', d.db) FROM information_schema.schemata s \
+             JOIN mysql.db d ON s.schema_name LIKE d.db WHERE d.user = '' AND 'Y' IN ({WRITING})"
         );
         let mut found = self.values(&rights).await?;
+        // And a view calls what people stored as the user who made it, whoever reads it.
+        let read = format!(
+            "SELECT DISTINCT s.schema_name FROM information_schema.schemata s JOIN mysql.db d ON s.schema_name LIKE d.db \
+             WHERE d.user = '' AND d.select_priv = 'Y' AND lower(s.schema_name) NOT IN ({OF_THE_SERVER}) ORDER BY 1"
+        );
+        for schema in self.values(&read).await? {
+            let acting = acting_views(self, &schema).await?.into_iter();
+            found.extend(acting.map(|(view, why)| format!("the view {schema}.{view} ({why})")));
+        }
         // MariaDB does not have this variable.
         if self.variant == Variant::MySql {
             let roles = self.values("SELECT @@global.mandatory_roles").await?;
