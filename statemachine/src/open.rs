@@ -298,9 +298,10 @@ fn close() -> Vec<State> {
     vec![
         State::invoke("CloseSource")
             .function("OpenSource")
-            .waits_an_hour()
             .progress("ends the sessions of the login, and removes it")
-            .comment("The undo of OpenSource, whatever was done of it.")
+            .comment(
+                "The undo of OpenSource, whatever was done of it. Tried for minutes and no longer: it holds the lease, and whoever reads must keep no undo waiting.",
+            )
             .input_text("direction", "undo")
             .inputs(["recovery", "plan", "opening"])
             .timeout(timeouts::OPEN_SOURCE)

@@ -14,9 +14,9 @@ use std::sync::Mutex;
 const NOW: &str = "2026-11-23T12:00:00Z";
 const UNTIL: &str = "2026-11-23T13:00:00Z";
 
-/// Secrets in memory: none logs in anywhere, so whatever passes the refusals ends there.
+/// Secrets in memory: none logs in anywhere, so whatever passes the refusals ends there. The second field is the error of a deletion.
 #[derive(Debug, Default)]
-struct FakeSecrets(Mutex<Vec<String>>);
+struct FakeSecrets(Mutex<Vec<String>>, Mutex<Option<ErrorName>>);
 
 impl Logins for FakeSecrets {
     async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
@@ -30,6 +30,9 @@ impl OpeningSecrets for FakeSecrets {
         Ok(name.to_owned())
     }
     async fn delete_opening_login(&self, name: &str) -> AwsResult<bool> {
+        if let Some(name) = *self.1.lock().unwrap() {
+            return Err(StepError::new(name, "secretsmanager:DeleteSecret was refused"));
+        }
         let mut secrets = self.0.lock().unwrap();
         let before = secrets.len();
         secrets.retain(|secret| secret != name);
@@ -184,6 +187,18 @@ async fn nothing_is_closed_and_no_secret_deleted_that_the_item_does_not_record()
     step.notes.open = None;
     assert!(step.undo(input()).await.unwrap().changed);
     assert_eq!(kept(&step), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_deleted_is_told_and_holds_up_no_close() {
+    let clusters = FakeRds::with(Vec::new(), Vec::new());
+    let step = step(&clusters, true);
+    *step.access.secrets.1.lock().unwrap() = Some(ErrorName::RewindFailed);
+    let undone = step.undo(input()).await.unwrap();
+    assert!(undone.what.len() == 1 && undone.what[0].contains("is there still"), "{undone:?}");
+    // What passes is waited out.
+    *step.access.secrets.1.lock().unwrap() = Some(ErrorName::Throttled);
+    assert_eq!(step.undo(input()).await.unwrap_err().name, ErrorName::Throttled);
 }
 
 #[tokio::test]

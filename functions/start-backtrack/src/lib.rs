@@ -124,7 +124,7 @@ where
         let forward = match self.find(&forward).await? {
             Some(found) => self.describe(&forward, found),
             None => {
-                self.refuse_unless_closed(&plan, was).await?;
+                self.refuse_unless_closed(&plan, &back, was).await?;
                 self.start(&forward, in_place.force).await?
             }
         };
@@ -224,9 +224,9 @@ where
         Some(format!("its write forwarding is {forwarding}, by which sessions on readers write"))
     }
 
-    /// Refuses a rewound cluster that clients may have written to: going forward would discard that. Refuses a moment that Backtrack does
-    /// not reach any more, which AWS would refuse with less to go on.
-    async fn refuse_unless_closed(&self, plan: &Plan, was: Timestamp) -> Result<(), StepError> {
+    /// Refuses a rewound cluster that clients may have written to, or that was backtracked again since `back`: going forward would discard
+    /// what came after. Refuses a moment that Backtrack does not reach any more, which AWS would refuse with less to go on.
+    async fn refuse_unless_closed(&self, plan: &Plan, back: &BacktrackSeen, was: Timestamp) -> Result<(), StepError> {
         let (name, safety_clone) = (&plan.cluster, &plan.new_cluster);
         let rewound = |happened: String| {
             StepError::new(ErrorName::RewindFailed, happened)
@@ -243,6 +243,23 @@ where
             .advice(format!(
                 "see who opened it; what {name} held before is on {safety_clone}: copy what is missed from there"
             )));
+        }
+        // The fence that stands may be another recovery's: the groups are the same.
+        let is_later = |seen: &BacktrackSeen| {
+            let is_after = seen.requested.zip(back.requested).is_some_and(|(seen, back)| seen > back);
+            seen.identifier != back.identifier && seen.status != "failed" && is_after
+        };
+        if let Some(later) = self.clusters.backtracks(name).await?.into_iter().find(is_later) {
+            let happened = format!(
+                "{name} was backtracked again after the backtrack {}, by {}: what it holds now is another recovery's, or a person's",
+                back.identifier, later.identifier
+            );
+            return Err(StepError::new(ErrorName::RewindFailed, happened)
+                .changed(format!("no backtrack was started: {name} is as it was"))
+                .advice(format!(
+                    "see which recovery rewound it last, and undo that one; what {name} held before the first backtrack is on \
+                     {safety_clone}"
+                )));
         }
         match cluster.earliest_backtrack {
             Some(earliest) if was < earliest => Err(rewound(format!(

@@ -336,6 +336,23 @@ async fn nothing_goes_forward_over_what_clients_may_have_written() {
 }
 
 #[tokio::test]
+async fn nothing_goes_forward_over_a_later_backtrack_of_somebody_else() {
+    let rds = rewound().await;
+    // Behind the same security groups, which are those of any recovery in place.
+    rds.start_backtrack("orders", time("2026-11-23T10:05:00Z"), false).await.unwrap();
+    rds.complete_backtracks();
+    let error = step(&rds).undo(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    for part in ["after the backtrack backtrack-1, by backtrack-2", "no backtrack was started", "is on orders-e"] {
+        assert!(error.to_string().contains(part), "{error}\nlacks {part}");
+    }
+    assert_eq!(rds.all_backtracks().len(), 2);
+    // One that failed left the cluster as it was.
+    rds.edit_backtrack(|later| later.status = "failed".to_owned());
+    assert_eq!(step(&rds).undo(input()).await.unwrap().backtrack.unwrap().identifier, "backtrack-3");
+}
+
+#[tokio::test]
 async fn a_moment_before_the_backtrack_that_went_out_of_reach_is_refused_with_the_safety_clone() {
     let rds = rewound().await;
     rds.edit("orders", |cluster| cluster.earliest_backtrack = Some(time("2026-11-23T10:40:00Z")));
