@@ -61,8 +61,8 @@ pub async fn close_login(
             Removed::All => done.push(format!("the login {user} is removed, and its sessions have ended")),
             // No error: nobody logs in as it, and an undo must not wait for what keeps it there.
             Removed::Shut(why) => done.push(format!(
-                "the login {user} is shut and its sessions have ended, but it is there still: {why}. Remove it as the master user \
-                 (docs/runbook.md#the-rows-that-were-written-since)"
+                "the login {user} is shut and its sessions have ended, but it is there still: {why}. How it is removed says \
+                 docs/runbook.md#the-rows-that-were-written-since"
             )),
             Removed::Foreign(why) => done.push(format!(
                 "a login {user} that no opening made is there and stays as it is: {why}. See who made it"
