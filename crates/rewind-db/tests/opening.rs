@@ -376,7 +376,10 @@ async fn on_postgresql_nothing_that_a_role_under_the_name_owns_is_dropped() {
     }
     // What was made for it alone stays as well.
     server.sql("shop", "ALTER TABLE orders OWNER TO app; SELECT lo_unlink(7)");
-    server.sql("shop", &format!("ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON orders TO {user} USING (true)"));
+    server.sql(
+        "shop",
+        &format!("ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON orders TO {user} USING (true)"),
+    );
     let error = open_login(&master, &session, &login).await.unwrap_err();
     assert!(error.to_string().contains("1 policies for rows in shop"), "{error}");
     assert_eq!(server.sql("shop", "DROP POLICY p ON orders; SELECT count(*) FROM pg_policy"), "0");

@@ -12,7 +12,9 @@ use rewind_aws::opening_secrets::OpeningSecrets;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, set_security_groups};
 use rewind_aws::recoveries::{ReadNotes, Recoveries};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, OpenedAt, Opening, Plan, Recovery, StepError, one_address, opened_secret, opened_user};
+use rewind_core::{
+    Clock, ErrorName, OpenedAt, Opening, Plan, Recovery, StepError, one_address, opened_secret, opened_user,
+};
 use rewind_db::opening::{ReadingLogin, close_login, databases_to_open, open_login};
 use rewind_db::{Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
@@ -170,7 +172,9 @@ where
             Ok(true) => undone.push(format!("the secret {secret} is deleted")),
             // Whoever took the tag off it holds up nothing: the login whose password it has is gone, or shut.
             Err(error) if error.name == ErrorName::RewindFailed => {
-                undone.push(format!("the secret {secret} is there still, for a login that nobody uses any more: {error}"));
+                undone.push(format!(
+                    "the secret {secret} is there still, for a login that nobody uses any more: {error}"
+                ));
             }
             Err(error) => return Err(error),
         }

@@ -108,12 +108,7 @@ impl OpeningOperations for PostgresqlConnection {
         Ok(self.execute(&format!("ALTER ROLE {role} LOGIN PASSWORD {verifier} VALID UNTIL {until}")).await?)
     }
 
-    async fn shut_login(
-        &self,
-        server: &Server,
-        user: &str,
-        room_in: Option<&str>,
-    ) -> Result<ShutLogin, StepError> {
+    async fn shut_login(&self, server: &Server, user: &str, room_in: Option<&str>) -> Result<ShutLogin, StepError> {
         let known = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(user));
         if self.values(&known).await?.is_empty() {
             return Ok(ShutLogin::Missing);
@@ -160,7 +155,10 @@ impl OpeningOperations for PostgresqlConnection {
         );
         let owned = self.values(&owned).await?;
         if !owned.is_empty() {
-            return Ok(Some(format!("it owns or is named in {}, of which nothing is dropped", some_of(&owned, "nothing"))));
+            return Ok(Some(format!(
+                "it owns or is named in {}, of which nothing is dropped",
+                some_of(&owned, "nothing")
+            )));
         }
         let role = identifier(user);
         let mut kept_by = Vec::new();
