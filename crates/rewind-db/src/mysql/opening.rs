@@ -62,7 +62,7 @@ impl OpeningOperations for MysqlConnection {
         Ok(vec![format!("not read, because reading them could change something: the views {}", some_of(&views, ""))])
     }
 
-    async fn writable_by(&self, _: &Server, login: &ReadingLogin) -> Result<Vec<String>, StepError> {
+    async fn writable_by(&self, _: &Server, _: &ReadingLogin) -> Result<Vec<String>, StepError> {
         // Rights of the account without a name are everybody's, in each schema that its pattern fits: a function of another schema may
         // write to this one.
         let rights = format!(
