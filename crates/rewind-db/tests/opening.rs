@@ -300,7 +300,7 @@ async fn on_postgresql_settings_of_a_databases_owner_steer_neither_opening_nor_c
 }
 
 /// A transaction of the login's that holds the login itself: nobody can change it meanwhile.
-const HOLDS_ITSELF: &str = "SET default_transaction_read_only = off; BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'";
+const HOLDS_ITSELF: &str = "BEGIN READ WRITE; ALTER ROLE CURRENT_USER PASSWORD 'mine'";
 
 #[tokio::test]
 async fn on_postgresql_whoever_holds_the_login_is_put_out_however_often_they_come_back() {
