@@ -49,12 +49,10 @@ def main() -> None:
 
 
 class Scenario:
-    """A test of test_control_plane.py, with one set of its parameters."""
+    """A test of test_control_plane.py on one of its grounds, with one set of its parameters."""
 
-    kind = (*test_control_plane.POSTGRES, Application)
-
-    def __init__(self, name, test):
-        self.id, self.test = name, test
+    def __init__(self, name, kind, test):
+        self.id, self.kind, self.test = name, (*kind, Application), test
 
     def run(self, ground, *_):
         """Runs it, and puts the ground in order; answers what the test said."""
@@ -91,12 +89,15 @@ class Round:
 
 
 def scenarios():
-    """Every test of test_control_plane.py, with each of its parameters."""
+    """Every test of test_control_plane.py, on each of its grounds and with each of its parameters."""
     for name, test in vars(test_control_plane).items():
         if name.startswith("test_"):
-            marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
-            given = [{marks[0].args[0]: value} for value in marks[0].args[1]] if marks else [{}]
-            yield from (Scenario("-".join([name, *named.values()]), functools.partial(test, **named)) for named in given)
+            given = {mark.args[0]: mark.args[1] for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"}
+            kinds = given.pop("ground", [test_control_plane.POSTGRES])
+            for kind, *values in itertools.product(kinds, *given.values()):
+                engine, in_place, _ = kind
+                words = [name, engine, *["in place"] * in_place, *map(str, values)]
+                yield Scenario("-".join(words), kind, functools.partial(test, **dict(zip(given, values, strict=True))))
 
 
 class Soak:

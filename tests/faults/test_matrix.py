@@ -5,6 +5,8 @@ import itertools
 import pytest
 
 import flows
+import soak
+import test_control_plane
 from cases import Failed, Run
 from report import RESULT
 
@@ -20,6 +22,14 @@ def pytest_generate_tests(metafunc):
 
 def test_every_state_that_invokes_a_function_is_in_the_matrix():
     assert flows.uncovered() == [], "states without a row"
+
+
+def test_soak_draws_every_test_of_the_control_plane_on_each_of_its_grounds():
+    drawn = list(soak.scenarios())
+    assert {one.test.func.__name__ for one in drawn} == {name for name in vars(test_control_plane) if name.startswith("test_")}
+    assert len({one.id for one in drawn}) == len(drawn), "two have one name"
+    engines = {one.kind[:2] for one in drawn}
+    assert engines == {("postgresql", False), ("mysql", False), ("mysql", True)}, "the grounds that are drawn"
 
 
 def test_case(stack, grounds, case, record_property):
