@@ -99,13 +99,14 @@ fn without_safety_clone() -> Vec<State> {
             .next("RecordCancelled"),
         State::pass("NoteLeftover")
             .only(Recoveries::Backtrack)
-            .comment("The safety clone harms nobody: whoever undoes is told that it is left.")
+            .comment("The safety clone harms nobody: whoever undoes is told that it is left. A deletion whose answer was lost may go on.")
             .assign(
                 "undone",
                 noted(
                     "undone",
                     "'the safety clone ' & $plan.newCluster & ', or a part of it, is left: ' & $read($leftover) & '; next step: rewind clusters \
-                     shows how it is removed'",
+                     shows how it is removed; if it is gone all the same, aws rds describe-db-cluster-snapshots --db-cluster-identifier ' & \
+                     $plan.newCluster & ' lists its final snapshot'",
                 ),
             )
             .assign("leftover", crate::json::object([]))
