@@ -212,7 +212,7 @@ async fn do_everything(server: &Server, (first, maintenance): (&str, &str), chec
 }
 
 /// Opens `shop` to somebody who reads and does `work`, and closes it again.
-async fn open_and_close(server: &Server, maintenance: &str, work: impl FnOnce()) {
+async fn open_and_close(server: &Server, maintenance: &str, work: impl AsyncFnOnce()) {
     let session = server.open(maintenance).await.unwrap();
     assert!(databases_to_open(&session).await.unwrap().contains(&"shop".to_owned()));
     let login = ReadingLogin {
@@ -223,7 +223,7 @@ async fn open_and_close(server: &Server, maintenance: &str, work: impl FnOnce())
         database: "shop".to_owned(),
     };
     open_login(server, &session, &login).await.unwrap();
-    work();
+    work().await;
     let closed = close_login(server, &session, &login.user, "shop", true).await.unwrap();
     assert!(closed.first().is_some_and(|done| done.contains("is removed")), "{closed:?}");
     session.close().await;
@@ -307,10 +307,15 @@ async fn postgresql_every_statement_of_the_product_is_sent_and_none_runs_what_wa
         "CREATE SCHEMA apart AUTHORIZATION app; CREATE TABLE apart.t (id int); ALTER TABLE apart.t OWNER TO app",
     );
     postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0; REVOKE CONNECT ON DATABASE shop FROM PUBLIC");
-    // It holds the login as well, so that it is shut by force.
-    let prepare = "SET SESSION AUTHORIZATION rewind_open_0123456789ab; BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE; \
-        ALTER ROLE CURRENT_USER PASSWORD 'mine'; PREPARE TRANSACTION 'kept'";
-    open_and_close(&server, "template1", || drop(postgres.sql("shop", prepare))).await;
+    let prepare = "SET SESSION AUTHORIZATION rewind_open_0123456789ab; BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE; PREPARE TRANSACTION 'kept'";
+    let (holder, connection) = postgres.client("postgres", "postgres").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let work = async || {
+        postgres.sql("shop", prepare);
+        // Somebody holds the login as well, so that it is shut by force.
+        holder.batch_execute("BEGIN; ALTER ROLE rewind_open_0123456789ab PASSWORD 'held'").await.unwrap();
+    };
+    open_and_close(&server, "template1", work).await;
     postgres.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT -1; GRANT CONNECT ON DATABASE shop TO PUBLIC");
     // As the master user of RDS, which owns its subscriptions.
     postgres.sql("postgres", "ALTER ROLE postgres SUPERUSER");
@@ -396,9 +401,9 @@ async fn mysql_every_statement_of_the_product_is_sent_and_none_runs_what_was_pla
     let server = mariadb.master().await;
     let _app = network().connect(&mariadb.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
     // From the database in which everything was planted, and not from those that the product works from.
-    open_and_close(&server, "shop", || {}).await;
+    open_and_close(&server, "shop", async || {}).await;
     mariadb.sql("shop", "CREATE VIEW calling AS SELECT shop.acting_views('') AS a");
-    open_and_close(&server, "shop", || {}).await;
+    open_and_close(&server, "shop", async || {}).await;
     mariadb.sql("shop", "DROP VIEW calling");
     do_everything(&server, ("shop", "shop"), &[check("SELECT count(*) FROM orders")]).await;
     count_all_tables(&server, &server, "information_schema", &CheckLimits::default()).await.unwrap();
