@@ -222,7 +222,7 @@ impl OpeningOperations for PostgresqlConnection {
 impl PostgresqlConnection {
     /// Makes the change `shut` of the login `user`, which another transaction holds.
     ///
-    /// Its sessions are ended while the change waits, and so is whoever else is in its way. Before it waits, a client that comes back at
+    /// Ends the sessions of the login while the change waits, and whoever else is in its way: before it waits, a client that comes back at
     /// once would hold the login again.
     async fn shut_held(
         &self,
