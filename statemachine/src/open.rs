@@ -379,7 +379,7 @@ fn ends() -> Vec<State> {
             &[(
                 "Rewind Needs Operator".into(),
                 "{'recoveryId': $id, 'executionArn': $execution.executionArn, 'cluster': $plan.cluster, 'state': $ending.state, 'at': \
-                 $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)}",
+                 $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000), 'outage': 'none', 'outageSeconds': null}",
             )],
         )
         .progress("sends the end as an event")

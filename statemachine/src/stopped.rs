@@ -449,7 +449,7 @@ fn unread(next: &str) -> String {
 /// A state that sends the ending as an event; `detail_type` is an expression.
 fn announce_ending(name: &'static str, detail_type: &str) -> State {
     let detail = "{'recoveryId': $id, 'executionArn': $executionArn, 'cluster': $cluster, 'state': $ending.state, 'at': $now(), 'error': \
-                  $ending.error, 'cause': $ending.cause}";
+                  $ending.error, 'cause': $ending.cause, 'outage': $ending.state = 'NeedsOperator' ? 'unknown' : 'none', 'outageSeconds': null}";
     State::announce(name, &[(jsonata(detail_type), detail)])
 }
 

@@ -761,7 +761,8 @@ fn states() -> Vec<State> {
             &[(
                 "Rewind Needs Operator".into(),
                 "{'recoveryId': $id, 'executionArn': $undo.executionArn, 'cluster': $plan.cluster, 'state': \
-                 $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)}",
+                 $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000), 'outage': \
+                 'unknown', 'outageSeconds': null}",
             )],
         )
         .progress("sends the end as an event")

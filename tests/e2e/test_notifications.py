@@ -81,9 +81,10 @@ def test_page_has_the_whole_cause(stack):
 def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
     told, mark = subscribed(stack, "NotificationsTopicArn"), f"notice-{time.time_ns()}"
     always = {"cluster": 'or"ders', "state": "Running"}
-    failed = {"error": "NotApproved", "cause": CAUSE}
+    ended = {"outage": "9.4 s at most", "outageSeconds": 9.4}
+    failed = {"error": "NotApproved", "cause": CAUSE, **ended}
     for n, (kind, detail) in enumerate([
-        ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+        ("Rewind Approval Requested", {}), ("Rewind Recovered", ended), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
         ("Rewind Stopped", failed),
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
@@ -92,6 +93,7 @@ def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
         assert (notice["content"]["title"], notice["content"]["textType"]) == (kind, "client-markdown"), "the title"
         about = notice["metadata"]["additionalContext"]
         assert (about["recovery"], about["cluster"]) == (f"{mark}-{n}", always["cluster"]), "the recovery"
+        assert about.get("outage") == detail.get("outage"), "how long clients had no database"
         if detail:
             contains(notice["content"]["description"], f"rewind status {mark}-{n}")
             assert CAUSE not in json.dumps(notice), "the cause, which has text of databases and of people in it"

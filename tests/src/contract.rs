@@ -786,6 +786,43 @@ fn an_event_stops_nothing_and_is_documented_with_all_of_its_fields() {
     assert_eq!(sent, documented, "events (left) against docs/events.md (right)");
 }
 
+/// EventBridge leaves out the value of a field that is not there, and what remains is no JSON: nobody gets that message.
+#[test]
+fn a_message_names_only_fields_that_every_event_has_of_which_it_is_made() {
+    let machines = Machine::all();
+    let sent: Vec<(&str, &str, &str)> = machines
+        .iter()
+        .flat_map(Machine::tasks)
+        .filter(|(_, state)| state["Resource"] == PUT_EVENTS)
+        .flat_map(|(name, state)| {
+            state["Arguments"]["Entries"].as_array().unwrap().iter().map(move |entry| (name, entry))
+        })
+        .map(|(name, entry)| (name, entry["DetailType"].as_str().unwrap(), entry["Detail"].as_str().unwrap()))
+        .collect();
+    let template = Template::read();
+    let mut read = BTreeSet::new();
+    let rules = template.section("Resources").filter(|(_, resource)| resource["Type"] == "AWS::Events::Rule");
+    // One that a schedule starts hears none, and one that copies all to another bus makes no message.
+    for (name, rule) in rules.filter(|(_, rule)| rule["Properties"]["EventPattern"]["detail-type"].is_array()) {
+        let heard = texts(&rule["Properties"]["EventPattern"]["detail-type"]);
+        for target in rule["Properties"]["Targets"].as_array().unwrap() {
+            let paths = target["InputTransformer"]["InputPathsMap"].as_object().into_iter().flatten();
+            for field in paths.filter_map(|(_, path)| path.as_str().unwrap().strip_prefix("$.detail.")) {
+                for (state, _, detail) in
+                    sent.iter().filter(|(_, kind, _)| heard.iter().any(|heard| kind.contains(heard)))
+                {
+                    assert!(
+                        detail.contains(&format!("'{field}': ")),
+                        "{name} reads {field}, which {state} does not send"
+                    );
+                    read.insert(field.to_owned());
+                }
+            }
+        }
+    }
+    assert!(read.contains("outage"), "{read:?}");
+}
+
 // -------------------------------------------------------------------------------------------------- the documentation
 
 #[test]

@@ -158,7 +158,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
         }
     }
     // A transformer that is written in another way would not be looked at.
-    assert_eq!(messages, 6);
+    assert_eq!(messages, 7);
 }
 
 /// A role that is forgotten there fails at the table or at its environment, and only where somebody gives a key.

@@ -21,6 +21,22 @@ const KEPT: &str = "($type($inUse) = 'string' ? '; it is not deleted, though it 
 const CLUSTER: &str = "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and $type($request.cluster) = 'string' and \
                        $contains($request.cluster, /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $request.cluster : 'unknown'";
 
+/// True where the recovery itself lifted its fence, and knows how long clients had no database. Where records may have moved and a person is
+/// called, some clients may have none still.
+const OUTAGE_IS_OVER: &str =
+    "$fenceLiftedAt != 'none' and ($ending.state != 'NeedsOperator' or $plan.strategy = 'backtrack')";
+
+/// The outage of a recovery that failed as text for people: `none`, so many seconds at most, or since when it is unknown.
+fn outage() -> String {
+    format!(
+        "$fenceBegunAt = 'none' ? 'none' : {OUTAGE_IS_OVER} ? $string($round({OUTAGE_SECONDS}, 1)) & ' s at most' : 'unknown since ' & \
+         $fenceBegunAt"
+    )
+}
+
+/// The seconds between, once both are known.
+const OUTAGE_SECONDS: &str = "(($toMillis($fenceLiftedAt) - $toMillis($fenceBegunAt)) / 1000)";
+
 /// The part of the record that `rewind undo` reads where a recovery has no output: records and endpoints. Empty unless `condition` holds and
 /// the recovery has records to move.
 pub(super) fn moved(condition: &str) -> String {
@@ -161,14 +177,19 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                     "$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : $ending.state = 'RolledBack' ? \
                      'Rewind Rolled Back' : 'Rewind Nothing Changed'",
                 ),
-                &of_recovery(&format!(
-                    "'cluster': {CLUSTER}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
-                     $substring($ending.cause, 0, 4000)"
-                )),
+                &format!(
+                    "($outage := {}; {})",
+                    outage(),
+                    of_recovery(&format!(
+                        "'cluster': {CLUSTER}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
+                         $substring($ending.cause, 0, 3900) & ($outage = 'none' ? '' : '; outage: ' & $outage), 'outage': $outage, \
+                         'outageSeconds': {OUTAGE_IS_OVER} ? {OUTAGE_SECONDS} : null"
+                    ))
+                ),
             )],
         )
         .progress("sends the end as an event")
-        .comment("Sends which of the three ends it is, and why.")
+        .comment("Sends which of the three ends it is, why, and how long clients had no database. The pages have the cause alone, so that ends with it.")
         .next("IsLeaseKept")
         .tolerated(),
         State::choice("IsLeaseKept")

@@ -33,6 +33,7 @@ pub(super) fn states() -> Vec<State> {
                 (":started", text("$recovery.startedAt")),
             ]),
         )
+        .keep_as("fenceBegunAt", "$now()")
         .next("WatchFence")
         .catch(
             &CONDITION_FAILED,
@@ -79,6 +80,7 @@ pub(super) fn undo() -> Vec<State> {
             .comment("Restores exactly what the fence recorded before it changed anything.")
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
+            .keep_as("fenceLiftedAt", "$now()")
             .next("EndFenceWatchAfterUndo")
             .undo_fails_to("IsAnythingChanged"),
         watch::end("EndFenceWatchAfterUndo")

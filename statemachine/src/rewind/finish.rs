@@ -66,7 +66,9 @@ pub(super) fn states() -> Vec<State> {
                      $outcome.strategy, 'rewoundTo': $outcome.rewoundTo, 'newCluster': $outcome.newCluster, \
                      'writerEndpoint': $outcome.writerEndpoint, 'readerEndpoint': $outcome.readerEndpoint, 'dns': \
                      $append([], $outcome.dns.name), 'lost': $outcome.lost, 'source': $outcome.source, 'timings': \
-                     $outcome.timings}",
+                     $outcome.timings}, 'outage': $exists($outcome.outageSeconds) ? $string($round($outcome.outageSeconds, 1)) & ' s at \
+                     most' : $fenceBegunAt = 'none' ? 'none' : 'unknown since ' & $fenceBegunAt, 'outageSeconds': \
+                     $exists($outcome.outageSeconds) ? $outcome.outageSeconds : null",
                 ),
             )],
         )

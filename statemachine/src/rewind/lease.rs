@@ -79,6 +79,8 @@ fn variables() -> State {
         .assign("backtrack", Json::Null)
         .assign("inSyncAt", Json::Null)
         .assign("fence", Json::Null)
+        .assign("fenceBegunAt", "none".into())
+        .assign("fenceLiftedAt", "none".into())
         .assign("swap", Json::Null)
         .assign("outcome", object([]))
         .assign("found", object([]))

@@ -106,6 +106,9 @@ pub(super) fn past_in_short(outcome: &Outcome) -> Document {
     }
     let (all, passed) = (recovered.checks.len(), recovered.checks.iter().filter(|check| check.passed).count());
     document.field("checks", checks(all, passed));
+    if let Some(seconds) = recovered.outage_seconds {
+        document.field("outage", format!("{seconds:.1} s at most"));
+    }
     let (jobs, differences) = (recovered.held_jobs.len(), recovered.differences.len());
     let counts = [(jobs, "held job"), (differences, "difference"), (recovered.notes.len(), "note")];
     if let Some(counts) = counted(&counts) {
