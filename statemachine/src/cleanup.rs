@@ -9,6 +9,9 @@ use crate::state::{State, found, number, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
+/// True where the rule starts the clean-up every hour, as an expression.
+const HOURLY: &str = "'${CleanUp}' = 'ENABLED'";
+
 /// The machine.
 pub(crate) fn machine() -> Machine {
     Machine {
@@ -34,6 +37,15 @@ fn states() -> Vec<State> {
             .keep_as(
                 "only",
                 "$type($states.input) = 'object' and $type($states.input.cluster) = 'string' ? $states.input.cluster : null",
+            )
+            // Where the rule is off nothing starts by itself, and nobody may be promised that it does.
+            .keep_as("hourly", HOURLY)
+            .keep_as(
+                "again",
+                &format!(
+                    "{HOURLY} ? 'it is looked at again every hour, and told of once a day' : 'nothing looks at it again by itself, because \
+                     CleanUp of the stack is DISABLED'"
+                ),
             )
             .assign("due", Json::List(Vec::new()))
             .assign("next", 0.into())
@@ -98,12 +110,11 @@ fn states() -> Vec<State> {
                 &printable(
                     "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
                  $item.keepUntil & ', and is not deleted: ' & ($count($why) > 0 ? $join($why, '; ') : 'it is not \
-                 certain that nobody uses it') & '; nothing was changed; next step: end what needs it, and it is \
-                 deleted within the hour; or keep it longer: aws rds add-tags-to-resource --resource-name ' & \
+                 certain that nobody uses it') & '; nothing was changed; next step: end what needs it, and ' & \
+                 ($hourly ? 'it is deleted within the hour' : 'remove it again: rewind clusters --remove ' & $item.cluster) & '; or keep it longer: aws rds add-tags-to-resource --resource-name ' & \
                  $item.clusterArn & ' --tags Key=aurora-rewind:keep-until,Value=<a later time>; or for good, without \
                  that tag: aws rds remove-tags-from-resource --resource-name ' & $item.clusterArn & ' --tag-keys \
-                 aurora-rewind:keep-until; it is looked at every hour, and told of once a day'; $substring($text, 0, \
-                 30000))",
+                 aurora-rewind:keep-until; ' & $again; $substring($text, 0, 30000))",
                 ),
             )
             .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
@@ -161,7 +172,7 @@ fn states() -> Vec<State> {
                         "message",
                         "$item.cluster & ' was to be removed, and stays for now: a recovery, an undo or another clean-up works on it, or on \
                          the source that it was restored from; this run deleted nothing; next step: wait for that to end, and remove it \
-                         again, or leave it to the hourly run'",
+                         again' & ($hourly ? ', or leave it to the hourly run' : '')",
                     ),
                 ],
                 "RecordNotice",
@@ -224,8 +235,7 @@ fn states() -> Vec<State> {
                 explained(
                     "$substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? \
                      'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ', kept until ' & $item.keepUntil & \
-                     ') could not be cleaned up: ' & $read($failure) & '; next step: mend what that names; it is tried again every \
-                     hour, and told of once a day', 0, 30000)",
+                     ') could not be cleaned up: ' & $read($failure) & '; next step: mend what that names; ' & $again, 0, 30000)",
                 ),
             )
             .next("RecordNotice"),
@@ -246,7 +256,7 @@ fn states() -> Vec<State> {
                 "message",
                 explained(
                     "$substring('what recoveries kept could not be looked for: ' & $read($failure) & '; nothing was changed; next \
-                     step: mend what that names; it is tried again every hour, and told of once a day', 0, 30000)",
+                     step: mend what that names; ' & $again, 0, 30000)",
                 ),
             )
             .next("RecordNotice"),

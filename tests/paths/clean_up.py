@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 from execution import execute, problems_of_counts, problems_of_end
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, Scenario, always, passing, slug
+from scenario import CLEAN_UP, CLEAN_UP_DISABLED, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, Scenario, always, passing, slug
 from stages import PAYLOADS
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
@@ -89,15 +89,18 @@ def problems_of_runs(scenario, recovery, runs, told):
     for said in scenario.request["said"]:
         if said not in text:
             yield f"people were not told {said!r}: {text}"
+    for said in scenario.request["unsaid"]:
+        if said in text:
+            yield f"people were told {said!r}: {text}"
     if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for _, each in told for c in each):
         yield f"people were told what hides: {text!r}"
     if '"errorMessage"' in text:
         yield f"people were told something raw: {text}"
 
 
-def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, asked=False, machine=CLEAN_UP, **more):
+def scenario(name, path, *rest, due=1, told=(), said=(), unsaid=(), script=None, again=None, asked=False, machine=CLEAN_UP, **more):
     """`again`: what is different in a second run; the path is the last run's. `asked`: somebody has asked for the removal of one."""
-    request = {"due": due, "told": list(told), "said": list(said), "again": again, "asked": asked}
+    request = {"due": due, "told": list(told), "said": list(said), "unsaid": list(unsaid), "again": again, "asked": asked}
     return Scenario(f"clean-up: {name}", path, *rest, script=script, request=request, machine=machine, **more)
 
 
@@ -118,7 +121,7 @@ def ways():
         "what somebody uses stays, and people are told why and what to do",
         [*FIND, *KEPT, "CleanedUp"],
         told=["kept: {0}"],
-        said=[*USED["why"], "--tags Key=aurora-rewind:keep-until,Value=", "--tag-keys aurora-rewind:keep-until", "nothing was changed"],
+        said=[*USED["why"], "--tags Key=aurora-rewind:keep-until,Value=", "--tag-keys aurora-rewind:keep-until", "nothing was changed", "deleted within the hour", "every hour"],
         script={"CheckUnused": [{"answer": USED}]},
         calls={"CleanUp": 0},
     )
@@ -159,6 +162,27 @@ def ways():
         said=["was to be removed, and stays for now: a recovery, an undo or another clean-up works on it", "remove it again"],
         script={"CleanUp": [{"error": ["LeaseHeld", "a recovery works on it"]}]},
         asked=True,
+        calls={"CleanUp": 1},
+    )
+    yield scenario(
+        "where the clean-up is off nobody is promised another run",
+        [*FIND, *KEPT, "CleanedUp"],
+        told=["kept: {0}"],
+        said=["remove it again: rewind clusters --remove kept-1-of-clean-up--where", "CleanUp of the stack is DISABLED"],
+        script={"CheckUnused": [{"answer": USED}]},
+        asked=True,
+        machine=CLEAN_UP_DISABLED,
+        calls={"CleanUp": 0},
+    )
+    yield scenario(
+        "where the clean-up is off a removal that has to wait is not left to it",
+        [*FIND, *CHECK, *CALL, "IsAskedFor", "RecordNotice", *TELL, "CleanedUp"],
+        told=["kept: {0}"],
+        said=["wait for that to end, and remove it again"],
+        unsaid=["hour"],
+        script={"CleanUp": [{"error": ["LeaseHeld", "a recovery works on it"]}]},
+        asked=True,
+        machine=CLEAN_UP_DISABLED,
         calls={"CleanUp": 1},
     )
     yield scenario(

@@ -21,7 +21,7 @@ import pytest
 from botocore.config import Config
 
 from scenario import (
-    CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS, slug,
+    CLEAN_UP, CLEAN_UP_DISABLED, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS, slug,
 )  # fmt: skip
 
 HERE = Path(__file__).resolve().parent
@@ -202,6 +202,7 @@ def copies(states, outputs):
             (WATCH, watch["definition"], watch),
             (STOPPED, stopped["definition"], stopped),
             (OPEN, opened["definition"], opened),
+            (CLEAN_UP_DISABLED, clean_up["definition"].replace("'ENABLED' = 'ENABLED'", "'DISABLED' = 'ENABLED'"), clean_up),
             (CLEAN_UP_WITHOUT_TIMEOUTS, without(clean_up["definition"], ["2 * 3600 * 1000"]), clean_up),
         ]
     }

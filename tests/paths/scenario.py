@@ -9,9 +9,11 @@ from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, 
 
 DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
-# The state machines: copies of the deployed ones, and three whose timeouts are over at once.
+# The state machines: copies of the deployed ones, three whose timeouts are over at once, and one of a
+# stack whose clean-up is off.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
+CLEAN_UP_DISABLED = "rewind-paths-clean-up-disabled"
 WATCH = "rewind-paths-watch"
 STOPPED = "rewind-paths-stopped"
 UNDO_WITHOUT_TIMEOUTS = "rewind-paths-undo-without-timeouts"

@@ -154,6 +154,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert!(given.remove("EventBusName").is_none_or(|bus| bus == "EventBus"));
         assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
         assert_eq!(given.remove("OpenSecurityGroupId").is_some(), ["Open", "Undo"].contains(&machine.resource));
+        assert!(given.remove("CleanUp").is_none_or(|state| state == "CleanUp"));
         assert!(given.remove("UndoArn").is_none_or(|undo| undo == "Undo"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
