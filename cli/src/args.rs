@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// The state machine that deletes what recoveries kept, as the stack's outputs have it
     #[arg(long, global = true, value_name = "ARN", env = "CLEAN_UP_STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) clean_up_state_machine_arn: Option<String>,
+    /// ENABLED if the stack starts the clean-up every hour, as its outputs have it
+    #[arg(long, global = true, value_name = "STATE", env = "CLEAN_UP", help_heading = "Stack")]
+    pub(crate) clean_up: Option<String>,
     /// The state machine that opens what recoveries left behind, as the stack's outputs have it
     #[arg(long, global = true, value_name = "ARN", env = "OPEN_STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) open_state_machine_arn: Option<String>,

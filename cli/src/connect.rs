@@ -22,6 +22,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failu
             set_window_function: options.set_window_function.clone(),
             compare_tables_function: options.compare_tables_function.clone(),
             clean_up_state_machine: options.clean_up_state_machine_arn.clone(),
+            clean_up: options.clean_up.clone(),
             open_state_machine: options.open_state_machine_arn.clone(),
             table: options.table.clone(),
         },
@@ -42,6 +43,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failu
             set_window_function: stack.set_window_function,
             compare_tables_function: stack.compare_tables_function,
             clean_up_state_machine: stack.clean_up_state_machine,
+            cleans_up: stack.clean_up.map(|clean_up| clean_up == "ENABLED"),
             open_state_machine: stack.open_state_machine,
         },
     };
@@ -56,6 +58,8 @@ struct Stack {
     set_window_function: Option<String>,
     compare_tables_function: Option<String>,
     clean_up_state_machine: Option<String>,
+    /// `ENABLED` or `DISABLED`; a stack of an earlier version does not say it.
+    clean_up: Option<String>,
     open_state_machine: Option<String>,
     table: Option<String>,
 }
@@ -91,6 +95,7 @@ fn chosen(found: Vec<stacks::Stack>, name: Option<&str>) -> Result<Stack, String
         set_window_function: output("SetWindowFunctionName"),
         compare_tables_function: output("CompareTablesFunctionName"),
         clean_up_state_machine: output("CleanUpStateMachineArn"),
+        clean_up: output("CleanUp"),
         open_state_machine: output("OpenStateMachineArn"),
         table: output("TableName"),
     })
@@ -130,8 +135,13 @@ mod tests {
 
     #[test]
     fn the_only_stack_of_aurora_rewind_is_found_among_others() {
-        let optional =
-            ["SetWindowFunctionName", "CompareTablesFunctionName", "CleanUpStateMachineArn", "OpenStateMachineArn"];
+        let optional = [
+            "SetWindowFunctionName",
+            "CompareTablesFunctionName",
+            "CleanUpStateMachineArn",
+            "CleanUp",
+            "OpenStateMachineArn",
+        ];
         let all = [&OUTPUTS[..], &optional].concat();
         let other = stack("network", &["StateMachineArn"]);
         let found = chosen(vec![other.clone(), stack("rewind", &all)], None).unwrap();
@@ -140,6 +150,7 @@ mod tests {
         assert_eq!(found.set_window_function.as_deref(), Some("rewind's SetWindowFunctionName"));
         assert_eq!(found.compare_tables_function.as_deref(), Some("rewind's CompareTablesFunctionName"));
         assert_eq!(found.clean_up_state_machine.as_deref(), Some("rewind's CleanUpStateMachineArn"));
+        assert_eq!(found.clean_up.as_deref(), Some("rewind's CleanUp"));
         assert_eq!(found.open_state_machine.as_deref(), Some("rewind's OpenStateMachineArn"));
         assert!(chosen(vec![other], None).unwrap_err().contains("no stack of aurora-rewind"));
         assert!(chosen(Vec::new(), Some("mine")).unwrap_err().contains("no stack mine"));

@@ -45,7 +45,7 @@ async fn remove(
     if confirm.is_none() && output.can_ask() {
         // Before the question: nobody should confirm a removal that is refused afterwards.
         let cluster = removable(inventory, name)?;
-        output.note(&format::removal(cluster));
+        output.note(&format::removal(cluster, inventory.clean_up_hourly));
         confirm = Some(ask(&format!("To do it, type the cluster's name, {name}:"))?);
     }
     let by = caller_name(aws).await?;

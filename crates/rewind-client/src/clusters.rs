@@ -14,8 +14,8 @@ use rewind_core::names::{
     FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, final_snapshot, held_jobs_group,
 };
 use rewind_core::{
-    ClusterUse, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, RecoveryCluster, RecoveryRecord,
-    RemovedBy, Seen,
+    AsOf, ClusterUse, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, RecoveryCluster,
+    RecoveryRecord, RemovedBy, Seen,
 };
 use rewind_ui::derived_id;
 use serde_json::json;
@@ -35,8 +35,14 @@ const AT_ONCE: usize = 3;
 /// The number of names that are tried for one removal.
 const NAME_ATTEMPTS: usize = 5;
 
-/// The run of the clean-up that finds a cluster whose removal could not be started.
-const HOURLY_RUN: &str = "the hourly clean-up, unless the stack's CleanUp is DISABLED,";
+/// Explains what becomes of a cluster whose time is over, and whose removal could not be started.
+fn left_to_clean_up(hourly: Option<bool>) -> &'static str {
+    match hourly {
+        Some(true) => "so that the hourly clean-up deletes it",
+        Some(false) => "and nothing deletes it by itself, because CleanUp of the stack is DISABLED",
+        None => "so that the hourly clean-up deletes it, unless the stack's CleanUp is DISABLED",
+    }
+}
 
 /// A cluster whose removal has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +70,8 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
         for mark in MARKS {
             found.extend(clusters.tagged(mark).await?.into_iter().map(|cluster| (cluster.name.clone(), cluster)));
         }
-        let mut inventory = Inventory::default();
+        let hourly = self.deployment.cleans_up;
+        let mut inventory = Inventory { clean_up_hourly: hourly, ..Inventory::default() };
         let read = stream::iter(found.values()).map(|cluster| self.inventory_entry((clusters, zones), cluster, now));
         let mut read = read.buffered(AT_ONCE);
         while let Some((entry, unseen)) = read.next().await {
@@ -91,7 +98,7 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
         };
         let found = found_cluster(cluster, &instances);
         let usage = self.usage(cluster, &instances, found.recovery_id().unwrap_or_default(), zones, now).await;
-        (RecoveryCluster::of(&found, &usage, now), unseen)
+        (RecoveryCluster::of(&found, &usage, AsOf { now, hourly: self.deployment.cleans_up }), unseen)
     }
 
     /// Reads who uses a cluster.
@@ -198,12 +205,13 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             match self.start_execution(state_machine, &id, &input).await {
                 Ok(Some(execution)) => return Ok(RemovedCluster { execution, keep_until, keep_command }),
                 Ok(None) => {}
-                Err(error) => return Err(with_tag_set(error, name, &keep_command)),
+                Err(error) => return Err(with_tag_set(error, name, &keep_command, self.deployment.cleans_up)),
             }
         }
         Err(ClientError::Refused(format!(
-            "every name for this removal is taken; the time of {name} is over, so that {HOURLY_RUN} deletes it; next step: run this \
-             again, or keep it after all: {keep_command}"
+            "every name for this removal is taken; the time of {name} is over, {}; next step: run this again, or keep it after all: \
+             {keep_command}",
+            left_to_clean_up(self.deployment.cleans_up)
         )))
     }
 
@@ -301,11 +309,11 @@ fn keep_command(cluster: &RecoveryCluster, now: Timestamp) -> String {
 }
 
 /// Adds to an error of AWS that the time of the cluster is over by now.
-fn with_tag_set(error: ClientError, name: &str, keep_command: &str) -> ClientError {
+fn with_tag_set(error: ClientError, name: &str, keep_command: &str, hourly: Option<bool>) -> ClientError {
     match error {
         ClientError::Aws(error) => ClientError::Aws(
             error
-                .changed(format!("the time of {name} is over, so that {HOURLY_RUN} deletes it"))
+                .changed(format!("the time of {name} is over, {}", left_to_clean_up(hourly)))
                 .advice(format!("run this again, or keep it after all: {keep_command}")),
         ),
         other => other,

@@ -80,6 +80,7 @@ impl FakeAws {
                 set_window_function: Some("set-window".to_owned()),
                 compare_tables_function: Some("compare-tables".to_owned()),
                 clean_up_state_machine: Some(CLEAN_UP_MACHINE.to_owned()),
+                cleans_up: Some(true),
                 open_state_machine: Some(OPEN_MACHINE.to_owned()),
             },
         }

@@ -58,6 +58,8 @@ pub struct Deployment {
     pub compare_tables_function: Option<String>,
     /// The ARN of the state machine that deletes what recoveries kept; none where it is not configured.
     pub clean_up_state_machine: Option<String>,
+    /// True if a rule starts that one every hour; none where it is not known.
+    pub cleans_up: Option<bool>,
     /// The ARN of the state machine that opens what recoveries left behind; none where it is not configured.
     pub open_state_machine: Option<String>,
 }

@@ -5,7 +5,7 @@
 mod found;
 mod removal;
 
-pub use found::{ClusterRole, ClusterUse, FoundCluster, FoundInstance};
+pub use found::{AsOf, ClusterRole, ClusterUse, FoundCluster, FoundInstance};
 pub use removal::{Removal, RemovedBy};
 
 use crate::names::KEEP_UNTIL_TAG;
@@ -92,16 +92,18 @@ pub struct Inventory {
     pub clusters: Vec<RecoveryCluster>,
     /// The final snapshots, by name.
     pub snapshots: Vec<FinalSnapshot>,
+    /// True if a rule starts the clean-up every hour; none where that is not known.
+    pub clean_up_hourly: Option<bool>,
     /// The parts that could not be seen.
     pub unseen: Vec<String>,
 }
 
 impl RecoveryCluster {
-    /// Derives the entry of a cluster as of `now`; none where it bears no tag of a recovery.
-    pub fn of(found: &FoundCluster, usage: &ClusterUse, now: Timestamp) -> Option<Self> {
+    /// Derives the entry of a cluster; none where it bears no tag of a recovery.
+    pub fn of(found: &FoundCluster, usage: &ClusterUse, as_of: AsOf) -> Option<Self> {
         let recovery_id = found.recovery_id()?.to_owned();
         let role = role(found, usage);
-        let removal = removal::removal(found, role, usage, now);
+        let removal = removal::removal(found, role, usage, as_of.now);
         let instances = billed(found);
         Some(Self {
             cluster: found.name.clone(),
@@ -110,7 +112,7 @@ impl RecoveryCluster {
             status: found.status.clone(),
             why: why(role, &recovery_id, usage),
             keep_until: found.keep_until.clone(),
-            kept: kept(found, kept_after_undo(role, usage), removal.by, now),
+            kept: kept(found, kept_after_undo(role, usage), removal.by, as_of),
             billed_for: billed_for(found, &instances, role),
             instances,
             usage: usage_sentence(usage),
@@ -164,18 +166,24 @@ fn kept_after_undo(role: ClusterRole, usage: &ClusterUse) -> Option<Timestamp> {
     record(usage).filter(|_| role == ClusterRole::Restored)?.kept_after_undo()
 }
 
-fn kept(found: &FoundCluster, least: Option<Timestamp>, by: RemovedBy, now: Timestamp) -> String {
+fn kept(found: &FoundCluster, least: Option<Timestamp>, by: RemovedBy, as_of: AsOf) -> String {
     let Some(until) = &found.keep_until else {
         return "no time is set: nothing deletes it by itself".to_owned();
     };
     match until.parse::<Timestamp>().map(|until| least.map_or(until, |least| least.max(until))) {
         Err(_) => format!("its tag {KEEP_UNTIL_TAG} is \"{until}\", which is no time: nothing deletes it by itself"),
-        Ok(at) if at > now => format!("until {}, in {}", format_time(at), format_duration(at.duration_since(now))),
+        Ok(at) if at > as_of.now => {
+            format!("until {}, in {}", format_time(at), format_duration(at.duration_since(as_of.now)))
+        }
         Ok(at) if by == RemovedBy::CleanUp => {
-            format!(
-                "until {}, which is over: the clean-up looks every hour, and deletes it when nobody uses it",
-                format_time(at)
-            )
+            let next = match as_of.hourly {
+                Some(true) => "the clean-up looks every hour, and deletes it when nobody uses it",
+                Some(false) => "CleanUp of the stack is DISABLED, so nothing deletes it until a person has it removed",
+                None => {
+                    "the clean-up looks every hour, unless the stack's CleanUp is DISABLED, and deletes it when nobody uses it"
+                }
+            };
+            format!("until {}, which is over: {next}", format_time(at))
         }
         Ok(at) => format!("until {}, which is over, and nothing deletes it as it is", format_time(at)),
     }

@@ -54,8 +54,8 @@ pub use estimates::{
 pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
 pub use inventory::{
-    BilledInstances, ClusterRole, ClusterUse, FinalSnapshot, FoundCluster, FoundInstance, Inventory, RecoveryCluster,
-    Removal, RemovedBy,
+    AsOf, BilledInstances, ClusterRole, ClusterUse, FinalSnapshot, FoundCluster, FoundInstance, Inventory,
+    RecoveryCluster, Removal, RemovedBy,
 };
 pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
 pub use opening::{

@@ -84,6 +84,7 @@ impl AwsPorts {
                 compare_tables_function: None,
                 // Chat has no permission to read or tag clusters.
                 clean_up_state_machine: None,
+                cleans_up: None,
                 open_state_machine: None,
             },
         };

@@ -20,6 +20,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             set_window_function: None,
             compare_tables_function: None,
             clean_up_state_machine: None,
+            cleans_up: None,
             open_state_machine: None,
         },
     };

@@ -28,6 +28,8 @@ pub struct Outputs {
     pub undo_state_machine_arn: String,
     /// The ARN of the state machine that deletes what recoveries kept.
     pub clean_up_state_machine_arn: String,
+    /// `ENABLED` if the clean-up starts every hour.
+    pub clean_up: String,
     /// The ARN of the state machine that opens what recoveries left behind.
     pub open_state_machine_arn: String,
     /// The function that reports and sets windows.
@@ -144,6 +146,7 @@ impl StackEnv {
             ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
             ("UNDO_STATE_MACHINE_ARN", &self.outputs.undo_state_machine_arn),
             ("CLEAN_UP_STATE_MACHINE_ARN", &self.outputs.clean_up_state_machine_arn),
+            ("CLEAN_UP", &self.outputs.clean_up),
             ("OPEN_STATE_MACHINE_ARN", &self.outputs.open_state_machine_arn),
             ("SET_WINDOW_FUNCTION", &self.outputs.set_window_function_name),
             ("COMPARE_TABLES_FUNCTION", &self.outputs.compare_tables_function_name),
@@ -248,6 +251,7 @@ mod tests {
                 topic_arn: "topic".into(),
                 undo_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:u".into(),
                 clean_up_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:c".into(),
+                clean_up: "ENABLED".into(),
                 open_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:o".into(),
                 set_window_function_name: "set-window".into(),
                 compare_tables_function_name: "compare-tables".into(),
@@ -278,7 +282,7 @@ mod tests {
                        "TableName": "table", "TopicArn": "topic", "Another": "is no harm",
                        "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
                        "CleanUpStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:c",
-                       "OpenStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:o",
+                       "CleanUp": "ENABLED", "OpenStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:o",
                        "SetWindowFunctionName": "set-window", "CompareTablesFunctionName": "compare-tables",
                        "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
         fs::write(layout.outputs(), json).unwrap();

@@ -322,6 +322,16 @@ async fn a_removal_is_of_one_cluster_alone() {
     world.tag("orders-r", KEEP_UNTIL_TAG, "2026-11-23T09:00:00Z");
     let due = world.cluster("orders-r").await;
     assert!(due.kept.contains("which is over: the clean-up looks every hour"), "{}", due.kept);
+    for (hourly, expected) in
+        [(Some(false), "nothing deletes it until a person"), (None, "unless the stack's CleanUp is DISABLED")]
+    {
+        let mut client = world.aws.client();
+        client.deployment.cleans_up = hourly;
+        let inventory = client.inventory((&world.rds, &world.zone), time(NOW)).await.unwrap();
+        let due = inventory.clusters.iter().find(|cluster| cluster.cluster == "orders-r").unwrap();
+        assert!(due.kept.contains(expected), "{}", due.kept);
+        assert_eq!(inventory.clean_up_hourly, hourly);
+    }
     world.remove("orders-r", Some("orders-r")).await.unwrap();
     // The state machine finds no other one.
     assert_eq!(world.aws.state().started[0].1["cluster"], "orders-r");

@@ -2,6 +2,7 @@
 
 use crate::record::RecoveryRecord;
 use crate::standing::{FencesSeen, LeaseSeen, Seen};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// A cluster that bears a tag of a recovery, as RDS shows it.
@@ -48,6 +49,15 @@ pub struct FoundInstance {
     pub class: String,
     /// True for the writer.
     pub writer: bool,
+}
+
+/// The moment of an inventory, and what its deployment decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsOf {
+    /// The moment.
+    pub now: Timestamp,
+    /// True if a rule starts the clean-up every hour (the template's `CleanUp`); none where that is not known.
+    pub hourly: Option<bool>,
 }
 
 /// All that was seen of the use of a cluster.

@@ -55,8 +55,8 @@ fn entry(cluster: &RecoveryCluster) -> Document {
     document
 }
 
-/// Formats the removal of a cluster before it is confirmed.
-pub fn removal(cluster: &RecoveryCluster) -> Document {
+/// Formats the removal of a cluster before it is confirmed. `hourly`: true if a rule starts the clean-up every hour.
+pub fn removal(cluster: &RecoveryCluster, hourly: Option<bool>) -> Document {
     let name = &cluster.cluster;
     let mut document = entry(cluster);
     document.heading(format!("The removal of {name}:"));
@@ -67,7 +67,12 @@ pub fn removal(cluster: &RecoveryCluster) -> Document {
     document.item(format!(
         "if nobody does, the clean-up deletes {name} into a final snapshot, and keeps its automated backups"
     ));
-    document.item(format!("if somebody does, {name} stays, people are told why, and it is looked at again every hour"));
+    let again = match hourly {
+        Some(true) => "and it is looked at again every hour",
+        Some(false) => "and nothing looks at it again by itself, because CleanUp of the stack is DISABLED",
+        None => "and it is looked at again every hour, unless the stack's CleanUp is DISABLED",
+    };
+    document.item(format!("if somebody does, {name} stays, people are told why, {again}"));
     let id = &cluster.recovery_id;
     document.warning(match cluster.role {
         ClusterRole::Source => format!("once {name} is deleted, {id} cannot be undone any more"),

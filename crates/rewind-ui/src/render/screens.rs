@@ -7,7 +7,7 @@ use crate::document::Document;
 use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
-    ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, MovedRecord,
+    AsOf, ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, MovedRecord,
     Outcome, PendingApproval, Plan, Planned, PossiblyMoved, RecoveryCluster, RecoveryRecord, SafeCommand, Seen,
     Standing, Undone,
 };
@@ -72,8 +72,10 @@ fn inventory() -> Inventory {
         (found("orders-r", "recovery"), usage("Recovered", true)),
         (left, not_seen),
     ];
+    let as_of = AsOf { now: time(NOW), hourly: Some(true) };
     Inventory {
-        clusters: all.iter().filter_map(|(found, usage)| RecoveryCluster::of(found, usage, time(NOW))).collect(),
+        clusters: all.iter().filter_map(|(found, usage)| RecoveryCluster::of(found, usage, as_of)).collect(),
+        clean_up_hourly: as_of.hourly,
         snapshots: vec![FinalSnapshot::new(
             "payments-final-operation-000".into(),
             "payments".into(),
@@ -215,7 +217,7 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&listed, time(NOW), Place::Terminal)),
         ("clusters", format::clusters(&inventory(), time(NOW))),
-        ("remove", format::removal(&inventory().clusters[0])),
+        ("remove", format::removal(&inventory().clusters[0], Some(true))),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
         (
