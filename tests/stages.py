@@ -39,6 +39,8 @@ def steps(*names):
 START = stage("lease", without=["ReadLease", "ReadHolder"]) + stage("plan", without=["Planned"])
 INSTANCES = stage("instances")
 REWIND = stage("restore") + stage("scheduler") + INSTANCES + stage("jobs") + stage("verify")
+# Beside the source people are asked with all tables compared; in place they are asked before.
+COMPARE = stage("comparison")
 ASK = between("approval", "IsApprovalNeeded", "RequestApproval")
 CONFIRM = between("approval", "IsApprovalToConfirm", "IsApprovalValid")
 DECIDED = between("approval", "RecordDecision", "IsApproved")

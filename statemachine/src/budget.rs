@@ -72,7 +72,7 @@ impl Budget {
             });
             seconds / if polls { POLLING_ROUND } else { ROUND } + 1
         });
-        let calls = |state: &&State| matches!(state.retries, Retries::Function | Retries::Slice);
+        let calls = |state: &&State| matches!(state.retries, Retries::Function | Retries::Slice | Retries::Optional);
         let outlasting: Vec<&State> =
             states.iter().filter(passed).filter(calls).filter(|state| state.waits_out == WaitsOut::Hour).collect();
         let steps = states
@@ -148,6 +148,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12)),
                 ("AreInstancesReady", hours(2)),
+                ("IsComparisonDone", hours(1)),
                 ("IsApprovalValid", hours(1)),
                 ("IsInSync", 0),
                 ("IsCutoverConfirmed", hours(1)),

@@ -46,12 +46,17 @@ fn hidden() -> String {
 /// An expression in which `$read` makes a sentence of a failure. The text that it makes goes to the table, to events and into mail, so
 /// what others chose, such as the comment of whoever rejects, stays on its line in it.
 pub(crate) fn explained(expression: &str) -> Json {
-    jsonata(explained_text(expression))
+    reading(&printable(expression))
 }
 
 /// The same, as a part of a longer expression.
 pub(crate) fn explained_text(expression: &str) -> String {
     format!("({READ}; {})", printable(expression))
+}
+
+/// An expression of any value in which `$read` makes a sentence of a failure; what of it others chose has to be [`printable`].
+pub(crate) fn reading(expression: &str) -> Json {
+    jsonata(format!("({READ}; {expression})"))
 }
 
 /// The list in the variable `list` with one more sentence, in which `$read` makes one of a failure.

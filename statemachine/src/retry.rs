@@ -73,6 +73,8 @@ pub(crate) enum Retries {
     Function,
     /// A function that waits for a person: its timeout is the end of a slice, and no error.
     Slice,
+    /// A function without which the recovery goes on, and for which nobody waits beyond its time.
+    Optional,
     /// An item of the table.
     Table,
     /// An item that nobody could go back without, or on, written while clients have a database.
@@ -186,6 +188,11 @@ impl Retries {
             Self::Function => [passing(8), vec![wrong_state, once(Some("States.Timeout"))]].concat(),
             // There the timeout is the regular end: RequestApproval catches it.
             Self::Slice => [passing(8), vec![once(None)]].concat(),
+            // Nothing that lasts: whoever waits for it would rather go on without it.
+            Self::Optional => {
+                let errors = [&BUSY[..], &NOT_READY].concat();
+                vec![Retrier { errors, ..jittered(&[], 5) }]
+            }
             Self::Table => vec![jittered(&TABLE, 6)],
             // Half an hour on average. Nobody waits for it but the recovery.
             Self::PatientTable => vec![Retrier { longest: Some(60), ..jittered(&TABLE, 65) }],
@@ -276,6 +283,14 @@ mod tests {
         }
         assert!(pauses(Retries::Function, WaitsOut::Minutes, NOT_READY[0]).0 <= 11 * 60);
         assert_eq!(pauses(Retries::Function, WaitsOut::Minutes, ErrorName::ClusterNotReady.as_str()), (20 * 60, 5));
+    }
+
+    #[test]
+    fn what_a_recovery_can_do_without_is_waited_for_half_a_minute() {
+        for error in BUSY.iter().chain(&NOT_READY) {
+            let (average, longest) = pauses(Retries::Optional, WaitsOut::Minutes, error);
+            assert!(average <= 30 && longest <= 20, "{error}: {average} s, {longest} s");
+        }
     }
 
     #[test]

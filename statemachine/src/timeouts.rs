@@ -5,6 +5,7 @@ pub(crate) const ADD_INSTANCES: u64 = 150;
 pub(crate) const AWAIT_REWIND: u64 = 270;
 pub(crate) const CLEAN_UP: u64 = 195;
 pub(crate) const CLONE_SOURCE: u64 = 75;
+pub(crate) const COMPARE_TABLES: u64 = 315;
 pub(crate) const DELETE_RESTORED: u64 = 75;
 pub(crate) const FENCE_SOURCE: u64 = 195;
 pub(crate) const FIND_RECORDS: u64 = 75;

@@ -10,7 +10,7 @@ from checks import contains, same_path, wait_until
 from cluster import remove
 from leak_watch import TOKEN
 from stages import (
-    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_INSTANCES,
+    APPROVE, ASK, COMPARE, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_INSTANCES,
     between, stage,
 )  # fmt: skip
 
@@ -33,7 +33,7 @@ NEEDS_OPERATOR = ["IsAnythingChanged", "ConcludeNeedsOperator", *WITHOUT_RELEASE
 
 WITHOUT_RECORDS = START + REWIND + DONE
 WITHOUT_APPROVAL = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + DONE
-APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + DONE
+APPROVED = START + REWIND + COMPARE + APPROVE + FENCE + SWITCH + DONE
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 CLONE = ["CloneSource", *AWAIT_REWIND, *INSTANCES]
@@ -47,7 +47,7 @@ UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
 ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
           "AwaitForward IsForwardDone", "AwaitInSync IsInSync", "IsCutoverConfirmed WaitForOldTtl ConfirmCutover",
-          "RequestApproval IsApprovalExpired"]  # fmt: skip
+          "CompareTables IsComparisonDone", "RequestApproval IsApprovalExpired"]  # fmt: skip
 
 
 def without_repeated_waits(path):

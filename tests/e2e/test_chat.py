@@ -6,7 +6,7 @@ import time
 from checks import contains, wait_until
 from cluster import Cluster
 from recovery import APPROVED, CONCLUDE, Started
-from stages import ASK, DECIDED, REJECTED, REWIND, START
+from stages import ASK, COMPARE, DECIDED, REJECTED, REWIND, START
 from shop import settled_shop
 from slack import ANN, BEN, CLEO, DAN, NOT_IN_ANY_LIST, Slack, buttons, words
 
@@ -95,7 +95,7 @@ def test_typed_recovery_is_rejected_by_who_started_it(stack):
         contains((answer.later() if "sending" in answer.text else answer).text, said)
     answer = slack.says(CLEO, f"reject {name} it's not a good time --hash {hash[:8]}").later()
     contains(answer.text, f"{name}: rejected by cleo")
-    path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
+    path = START + REWIND + COMPARE + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
     run.failed(path, "NotApproved", "cleo", "rejected it: it's not a good time", "no traffic was moved")
     contains(words(slack.channel(f"{name}: NothingChanged")), "rejected it: it's not a good time")
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from checks import contains, wait_until
 from cluster import Cluster, iso
 from recovery import APPROVED, CONCLUDE, WITHOUT_APPROVAL, Started
-from stages import ASK, DECIDED, REJECTED, REWIND, START
+from stages import ASK, COMPARE, DECIDED, REJECTED, REWIND, START
 from shop import settled_shop
 from stack import ROOT
 
@@ -194,7 +194,7 @@ def test_recovery_by_a_script(stack):
     hash = run.approval()["hash"]
     said = terminal.json("reject", name, "not", "today")
     assert (said["decision"], said["hash"]) == ("rejected", hash), "what reject answers"
-    path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
+    path = START + REWIND + COMPARE + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
     run.failed(path, "NotApproved", "rejected it: not today")
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 3, f"the follower's exit code: {out}{err}"

@@ -1,4 +1,5 @@
-"""What was written on the source since the target, as `rewind diff` tells it: while people decide, and after the cutover."""
+"""What was written on the source since the target: in the proposal that people approve and in the output, and as `rewind diff` tells it while
+people decide and after the cutover."""
 
 from checks import contains
 from cluster import iso
@@ -19,6 +20,22 @@ def changes(compared):
     return found
 
 
+def in_proposal(run, shell, cluster, engine, shown):
+    """The proposal has the rows of each table, in the terminal and in the payload that its hash stands for."""
+    schema = "public." if engine.name == "postgresql" else ""
+    summary = run.result("CompareTables")
+    found = {one["table"]: (one["inserted"], one["updated"], one["deleted"]) for one in summary["differing"]}
+    expected = {"orders": (1, 0, 5), "customers": (0, 2, 0), "log": (1, 0, 0)}
+    assert found == {f"shop.{schema}{table}": rows for table, rows in expected.items()}, "the tables that differ"
+    assert summary["changes"] == {"inserted": 2, "updated": 2, "deleted": 5}, "all rows"
+    assert "after" not in summary and summary["notCompared"] == [], "what is left"
+    out, _ = shell.run("status", run.id)
+    contains(
+        out, f"Not carried over, of {summary['tables']} tables as of ", f"shop.{schema}orders: 1 inserted, 0 updated, 5 deleted",
+        f"shop.{schema}customers: 0 inserted, 2 updated, 0 deleted", f"shop.{schema}log: 1 inserted, 0 updated, 0 deleted (no key", shown,
+    )  # fmt: skip
+
+
 def test_diff_counts_what_was_written_since_the_target_and_changes_nothing(stack, engine):
     cluster = settled_shop(stack, f"{engine.prefix}-diff", engine=engine)
     target = cluster.mistake("DELETE FROM orders WHERE id <= 5")
@@ -29,8 +46,9 @@ def test_diff_counts_what_was_written_since_the_target_and_changes_nothing(stack
     written = {"customers": (0, 2, 0), "log": (1, 0, 0), "orders": (1, 0, 5)}
 
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="required")
-    run.approval()
+    pending = run.approval()
     shell = Terminal(stack)
+    in_proposal(run, shell, cluster, engine, pending["hash"])
     compared = shell.json("diff", run.id)
     assert (compared["source"], compared["restored"]) == (cluster.name, f"{cluster.name}-r"), "the clusters"
     assert changes(compared) == written, "while people decide"
@@ -45,8 +63,15 @@ def test_diff_counts_what_was_written_since_the_target_and_changes_nothing(stack
     _, said = shell.run("diff", run.id, "no_such_table", code=2)
     contains(said, "neither cluster has a table no_such_table")
 
+    # It is not in what was approved, which stays valid: the output says up to when it counted.
+    cluster.sql(new.format(9003))
     run.decide("approved")
-    run.recovered(APPROVED)
+    output = run.recovered(APPROVED)
+    assert output["comparison"] == run.result("CompareTables"), "what was approved, in the output"
+    assert output["comparison"]["to"] < output["fence"]["fencedAt"], "the moment of the numbers"
+    ended, _ = shell.run("status", run.id)
+    contains(ended, f"2 inserted, 2 updated, 5 deleted in 3 of {output['comparison']['tables']} tables as of")
+    written |= {"orders": (2, 0, 5), "log": (2, 0, 0)}
     # The source is fenced by now, and clients write to the restored cluster.
     cluster.derived(f"{cluster.name}-r").sql(new.format(9002))
     compared = shell.json("diff", run.id)
@@ -56,7 +81,7 @@ def test_diff_counts_what_was_written_since_the_target_and_changes_nothing(stack
         assert len(closed) == 1 and compared["tables"] == [], "what is compared behind the fence"
         contains(closed[0], "a fence closes it like that")
     else:
-        assert changes(compared) == written | {"orders": (1, 0, 6), "log": (1, 0, 1)}, "after the cutover"
+        assert changes(compared) == written | {"orders": (2, 0, 6), "log": (2, 0, 1)}, "after the cutover"
 
     shown = shell.json("diff", "no-such-recovery", code=5)
     contains(shown["message"], "no-such-recovery")

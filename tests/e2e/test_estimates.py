@@ -3,6 +3,7 @@
 from checks import contains
 from cluster import iso
 from recovery import APPROVED, Recovery
+from stages import COMPARE
 from shop import create_shop
 from slack import ANN, Slack, words
 
@@ -15,7 +16,8 @@ def test_without_checks_the_request_shows_dropped_tables_and_deleted_rows(stack)
     cluster.sql("ANALYZE")
     cluster.settle()
     target = cluster.mistake(["DELETE FROM orders", "DROP TABLE orders_archive"])
-    run = Recovery.of(cluster, iso(target), dns=cluster.dns())
+    # Where tables are compared the request has counts in their place.
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), compare="none")
     run.approval()
 
     dropped = f"missing on {cluster.name}: public.orders_archive (about 20 k rows)"
@@ -29,6 +31,7 @@ def test_without_checks_the_request_shows_dropped_tables_and_deleted_rows(stack)
     contains(status, f"The plan: {cluster.name} back to", "If you approve:", dropped, deleted, "estimates, not counts")
 
     run.decide("approved")
-    (shop,) = [one for one in run.recovered(APPROVED)["estimates"]["differing"] if one["database"] == "shop"]
+    path = [state for state in APPROVED if state not in COMPARE]
+    (shop,) = [one for one in run.recovered(path)["estimates"]["differing"] if one["database"] == "shop"]
     assert shop["missingOnSource"]["named"] == [{"table": "public.orders_archive", "rows": 20000}], "the dropped table"
     assert {"table": "public.orders", "restored": 4000, "source": 0} in shop["rows"]["named"], "the deleted rows"

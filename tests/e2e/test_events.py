@@ -11,7 +11,7 @@ from checks import contains, wait_until
 from cluster import UTC, Cluster
 from queues import Queue
 from recovery import CONCLUDE, moment
-from stages import ASK, DECIDED, REJECTED, REWIND, START
+from stages import ASK, COMPARE, DECIDED, REJECTED, REWIND, START
 from shop import fill
 from stack import SEEDED
 
@@ -189,7 +189,7 @@ def test_alarm_proposes_a_recovery_and_a_person_decides(stack):
     assert run.request["approval"] == "required", "whether a person is asked, whatever the alarm says"
     token = run.approval()["taskToken"]
     run.decide("rejected", comment="a false alarm")
-    path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
+    path = START + REWIND + COMPARE + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE
     run.failed(path, "NotApproved", "a false alarm")
     told = bus.of(run.id, "Started", "Plan Ready", "Approval Requested", "Nothing Changed")
     assert told["Nothing Changed"]["error"] == "NotApproved", "the error that is told"

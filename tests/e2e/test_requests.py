@@ -11,7 +11,7 @@ from cluster import UTC, Cluster, iso
 from recovery import (
     CONCLUDE, CONCLUDE_WITHOUT_LEASE, DRY_RUN, REFUSE, REFUSED, WITHOUT_RECORDS, Recovery, up_to,
 )  # fmt: skip
-from stages import REJECTED, REWIND, START
+from stages import COMPARE, REJECTED, REWIND, START
 from shop import fill
 from stack import SEEDED
 
@@ -177,7 +177,7 @@ def test_second_recovery_is_refused_while_the_first_waits(stack):
     assert first.describe()["status"] == "RUNNING", "the first one meanwhile"
 
     first.decide("rejected", comment="not on a Friday")
-    no = START + REWIND + REFUSE + REJECTED + CONCLUDE
+    no = START + REWIND + COMPARE + REFUSE + REJECTED + CONCLUDE
     first.failed(no, "NotApproved", "e2e rejected it: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
     assert [name for name in stack.inventory() if name.startswith("e2e-lease-r")] == [], "the restored cluster and its instances"
     assert cluster.logins() == logins, "roles, databases and security groups of the source"

@@ -145,8 +145,8 @@ def incident(stack):
         screen.sees("of that hash:")
         screen.types(re.search(r"This is (\w+)\.", screen.seen)[1][:6] + "\n")
         screen.ends(0)
-        asked = section(STYLE.sub("", screen.seen), "The rewound data", "If you approve", "This is", f"{name}: approved")
-        transcript.printed(asked, "The rewound", r"  \+ ", "  - (?!estimates|shop)", "  ! ", "If you approve", "This is", r".*: approved by")
+        asked = section(STYLE.sub("", screen.seen), "The rewound data", "Not carried over", "If you approve", "This is", f"{name}: approved")
+        transcript.printed(asked, "The rewound", "Not carried over", r"  \+ ", "  - (?!estimates|shop:)", "  ! ", "If you approve", "This is", r".*: approved by")
 
         transcript.typed(f"rewind status {name} --follow")
         end, followed = terminal.run("status", name, "--follow")

@@ -14,13 +14,13 @@ from cluster import Cluster, iso, to_the_second
 from engines import MYSQL
 from leak_watch import TOKEN
 from recovery import BLOCKED, CONCLUDE, CONCLUDE_WITHOUT_LEASE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
-from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, NEVER_SENT, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
+from stages import APPROVE, ASK, COMPARE, DONE, FENCE, KEEP, KEPT, MOVE_BACK, NEVER_SENT, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
 from test_cli import Terminal
 
-ASKED = START + REWIND + ASK
+ASKED = START + REWIND + COMPARE + ASK
 LEASE_HELD = ["Begin", "IsLeaseNeeded", "AcquireLease", "ReadLease", "ReadHolder", *CONCLUDE_WITHOUT_LEASE]
-SWITCHED = START + REWIND + APPROVE + FENCE
+SWITCHED = START + REWIND + COMPARE + APPROVE + FENCE
 FOLLOWED = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
 
 
@@ -156,7 +156,7 @@ def test_approval_is_not_valid_after_a_record_has_changed(stack):
     run.approval()
     stack.change_record("UPSERT", cluster.record, "somebody.else.example.org", 1)
     run.decide("approved")
-    path = START + REWIND + up_to("ConfirmApproval", APPROVE) + KEPT + CONCLUDE
+    path = START + REWIND + COMPARE + up_to("ConfirmApproval", APPROVE) + KEPT + CONCLUDE
     said = [f"{cluster.record} was {cluster.endpoint}", "is CNAME somebody.else.example.org now", "nothing was fenced"]
     cause = run.failed(path, "RecordChanged", *said)
     point_back(stack, cluster)

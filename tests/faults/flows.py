@@ -90,7 +90,7 @@ IN_PLACE_ALONE = ("UndoStartBacktrack", "AwaitForward", "VerifyForward", "UndoAd
 
 FLOWS = [
     Flow("restore, dns", REWIND, "into a new cluster; a person approves; the records move", "Recovered",
-         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "approval", "fence", "cutover", "release", "finish")),
+         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "comparison", "approval", "fence", "cutover", "release", "finish")),
     Flow("restore, none", REWIND, "into a new cluster that stands beside the source", "Recovered",
          ("plan", "restore", "scheduler", "instances", "jobs", "verify", "finish"), request={"dns": []}),
     # From Verify on it is a recovery as any other.
@@ -241,6 +241,8 @@ RULES = {
         # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
         **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify", "approval", "fence"), KEPT),
         ("SwapDns", "fails"): KEPT,
+        # People are asked all the same, and see why nothing was counted.
+        "comparison": RECOVERED,
         # The zone says that the records have moved, and nobody moves them back for an answer that was lost.
         "cutover": RECOVERED,
         # What is still held is told of, with the command that releases it.

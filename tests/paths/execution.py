@@ -120,6 +120,8 @@ def problems_of_payload(scenario, call, payload):
         found = [difference["what"] for difference in payload["differences"]]
         if found != ([] if in_place else ["autoscaling", *scenario.differences, "jobs that act by themselves"]):
             yield f"{call} got the differences {found}"
+    if "comparison" in payload:
+        yield from problems_of_comparison(scenario, call, payload["comparison"], payload["plan"]["compareSeconds"] > 0)
     if restored := payload.get("restored"):
         if restored["cluster"] != payload["plan"]["cluster" if in_place else "newCluster"]:
             yield f"{call} got {restored['cluster']} for the rewound cluster"
@@ -140,6 +142,24 @@ def problems_of_payload(scenario, call, payload):
         yield f"{call} got {payload['writes']} for the writes before the source was fenced"
     if "safetyClone" in payload and bool(payload["safetyClone"]) != in_place:
         yield f"{call} got the safety clone {payload['safetyClone']}"
+
+
+def problems_of_comparison(scenario, call, comparison, compared):
+    """Compares what is passed on of a comparison: its summary without a cursor, and why it is not whole."""
+    if not compared or not isinstance(comparison, dict):
+        if compared or comparison is not None:
+            yield f"{call} got the comparison {comparison}"
+        return
+    told = scenario.script.get("CompareTables", [])
+    failed = [entry for entry in told if "error" in entry]
+    notes = [note for entry in told[:1] if failed and "answer" in entry for note in entry["answer"]["notes"]]
+    found = comparison.get("notes", [])
+    if found[: len(notes)] != notes or len(found) != len(notes) + len(failed):
+        yield f"{call} got the notes {found} of a comparison"
+    if failed and not re.fullmatch(rf"not compared any further: .* \[{failed[0]['error'][0]} in CompareTables\]", found[-1]):
+        yield f"{call} got {found[-1]!r} for why there is no comparison"
+    if "after" in comparison or not failed and comparison["tables"] != 2:
+        yield f"{call} got the comparison {comparison}"
 
 
 def run_recovery(deployment, scenario):

@@ -7,7 +7,7 @@ from scenario import (
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DECIDED, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NEVER_SENT, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_BACK, READ_RECORDS,
+    APPROVE, ASK, COMPARE, CONFIRM, DECIDED, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NEVER_SENT, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_BACK, READ_RECORDS,
     REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED, steps,
 )  # fmt: skip
 
@@ -43,6 +43,8 @@ BLOCKING = {
     "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
 }
 NOT_YET = {"verdict": "notYet", "why": "my-aurora-cluster is modifying", "approvers": [{"kind": "aws", "arn": "ana"}]}
+# The summary of one call, after which another goes on.
+SOME_COMPARED = {"tables": 1, "notes": ["old is closed"], "after": {"database": "shop", "schema": "shop", "table": "orders"}}
 IN_USE = {"findings": [], "blocking": "app in shop [restored-in-use]: end that"}
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NEW = "my-aurora-cluster-rewind-20261123-103000"
@@ -75,15 +77,52 @@ def scenarios():
             "approved", APPROVED, request=WITH_APPROVAL, decide=(1, {"decision": "approved", "by": "ana", "hash": "h"})
         ),
         Scenario(
+            "the tables take several calls to compare",
+            APPROVED[: APPROVED.index("CompareTables")] + COMPARE + APPROVED[APPROVED.index("CompareTables") :],
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            script={"CompareTables": [{"answer": SOME_COMPARED}]},
+            calls={"CompareTables": 2},
+        ),
+        # Nothing that fails there ends a recovery, or keeps it waiting.
+        *[
+            Scenario(
+                f"the comparison of tables fails with {error}: people are asked all the same",
+                [state for state in APPROVED if state != "IsComparisonDone"],
+                request=WITH_APPROVAL,
+                decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+                script={"CompareTables": always(error, "no luck")},
+                calls={"CompareTables": times},
+            )
+            for error, times in [
+                ("RewindFailed", 1), ("ClusterNotReady", 1), ("Bug", 1), ("Lambda.Unknown", 1), ("States.Timeout", 1), ("Unavailable", 6),
+            ]
+        ],
+        Scenario(
+            "the comparison of tables fails on its way: what it found stays",
+            APPROVED[: APPROVED.index("CompareTables")] + COMPARE + [state for state in APPROVED[APPROVED.index("CompareTables") :] if state != "IsComparisonDone"],
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            script={"CompareTables": [{"answer": SOME_COMPARED}, *always("RewindFailed", "no luck")]},
+            calls={"CompareTables": 2},
+        ),
+        Scenario(
+            "the request compares no tables",
+            [state for state in APPROVED if state not in COMPARE],
+            request=WITH_APPROVAL | {"compareSeconds": 0},
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            calls={"CompareTables": 0},
+        ),
+        Scenario(
             "approved in the second slice",
-            START + REWIND + ASK + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            START + REWIND + COMPARE + ASK + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
             request=WITH_APPROVAL,
             decide=(2, {"decision": "approved", "by": "ana"}),
             calls={"RequestApproval": 2},
         ),
         Scenario(
             "rejected",
-            START + REWIND + REFUSED + REJECTED + NOTHING_CHANGED,
+            START + REWIND + COMPARE + REFUSED + REJECTED + NOTHING_CHANGED,
             "NotApproved",
             [
                 "ana?? rejected it: not on a Friday??[2J <!channel>?",
@@ -97,7 +136,7 @@ def scenarios():
         *[
             Scenario(
                 f"rejected, and the restored cluster {case}",
-                START + REWIND + REFUSED + path + KEEP + NOTHING_CHANGED,
+                START + REWIND + COMPARE + REFUSED + path + KEEP + NOTHING_CHANGED,
                 "NotApproved",
                 ["ana rejected it", f"it is not deleted, though it was rejected: {why}", IS_KEPT],
                 request=WITH_APPROVAL,
@@ -112,7 +151,7 @@ def scenarios():
         ],
         Scenario(
             "a decision that is none moves nothing, and deletes nothing",
-            START + REWIND + REFUSED + KEPT + NOTHING_CHANGED,
+            START + REWIND + COMPARE + REFUSED + KEPT + NOTHING_CHANGED,
             "NotApproved",
             ["somebody who left no name rejected it", IS_KEPT],
             request=WITH_APPROVAL,
@@ -120,7 +159,7 @@ def scenarios():
         ),
         Scenario(
             "approved when it was too late",
-            START + REWIND + ASK + CONFIRM[:2] + KEPT + NOTHING_CHANGED,
+            START + REWIND + COMPARE + ASK + CONFIRM[:2] + KEPT + NOTHING_CHANGED,
             "RecordChanged",
             ["db.example.com leads elsewhere by now [RecordChanged in ConfirmApproval]", IS_KEPT],
             request=WITH_APPROVAL,
@@ -129,7 +168,7 @@ def scenarios():
         ),
         Scenario(
             "approved by another hash, then by the right one",
-            START + REWIND + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            START + REWIND + COMPARE + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
             request=WITH_APPROVAL,
             decide=[
                 (1, {"decision": "approved", "by": "ana", "hash": "of another report"}),
@@ -140,7 +179,7 @@ def scenarios():
         ),
         Scenario(
             "approved by one person, then by another",
-            START + REWIND + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            START + REWIND + COMPARE + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
             # A proof of whoever started it, which goes no further than the execution's input.
             request=WITH_APPROVAL | {"startedBy": {"authorization": "signed"}},
             decide=[(n, {"decision": "approved", "by": by, "hash": "h"}) for n, by in [(1, "ana"), (2, "ben")]],
@@ -151,7 +190,7 @@ def scenarios():
         ),
         Scenario(
             "approved while RDS is at work on the cluster, and confirmed when it is not",
-            START + REWIND + ASK + CONFIRM + ["RequestApproval", "IsApprovalExpired", *CONFIRM[1:]] + DECIDED + SWITCH,
+            START + REWIND + COMPARE + ASK + CONFIRM + ["RequestApproval", "IsApprovalExpired", *CONFIRM[1:]] + DECIDED + SWITCH,
             # However long people had: it was approved in time.
             request=WITH_APPROVAL | {"approvalTimeoutSeconds": 5},
             decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
@@ -160,7 +199,7 @@ def scenarios():
         ),
         Scenario(
             "approved while RDS is at work on the cluster, for too long",
-            START + REWIND + ASK + CONFIRM + KEPT + NOTHING_CHANGED,
+            START + REWIND + COMPARE + ASK + CONFIRM + KEPT + NOTHING_CHANGED,
             "ClusterNotReady",
             ["could not be confirmed for an hour, the last time because my-aurora-cluster is modifying", IS_KEPT],
             request=WITH_APPROVAL,
@@ -171,7 +210,7 @@ def scenarios():
         ),
         Scenario(
             "approved while RDS is at work on the cluster, and rejected meanwhile",
-            START + REWIND + ASK + CONFIRM + ["RequestApproval", "IsApprovalToConfirm", *DECIDED] + REJECTED + NOTHING_CHANGED,
+            START + REWIND + COMPARE + ASK + CONFIRM + ["RequestApproval", "IsApprovalToConfirm", *DECIDED] + REJECTED + NOTHING_CHANGED,
             "NotApproved",
             ["ben rejected it", "no traffic was moved"],
             request=WITH_APPROVAL,
@@ -183,6 +222,7 @@ def scenarios():
             "approved by another hash again and again",
             START
             + REWIND
+            + COMPARE
             + ASK
             + (CONFIRM + ["IsApprovalExpired", "RequestApproval"]) * 19
             + CONFIRM
@@ -207,7 +247,7 @@ def scenarios():
         *[
             Scenario(
                 f"{decision} when the time to decide is over",
-                START + REWIND + ASK + CONFIRM[:1] + KEPT + NOTHING_CHANGED,
+                START + REWIND + COMPARE + ASK + CONFIRM[:1] + KEPT + NOTHING_CHANGED,
                 "NotApproved",
                 ["ana answered too late: the time to decide ended at 20", "no traffic was moved", IS_KEPT],
                 request=WITH_APPROVAL | {"approvalTimeoutSeconds": 0},
@@ -788,7 +828,7 @@ def scenarios():
         ),
     ]
     # Undos that fail in turn, on the way on which a recovery comes to them.
-    rejected = START + REWIND + REFUSED + REJECTED
+    rejected = START + REWIND + COMPARE + REFUSED + REJECTED
     for undo, whole, script, extra in [
         ("UndoFenceSource", up_to("SwapDns") + UNDONE_AFTER["SwapDns"], {"SwapDns": always("RewindFailed", "not there")}, {}),
         *[
@@ -968,7 +1008,7 @@ def scenarios():
     found.append(
         Scenario(
             "the deletion is overdue",
-            START + REWIND + REFUSED + [state for state in REJECTED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
+            START + REWIND + COMPARE + REFUSED + [state for state in REJECTED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
             "NotApproved",
             ["then undoing failed:", "was still being deleted after 2 hours"],
             script={"AwaitDeletion": [not_done]},

@@ -5,7 +5,7 @@ import re
 from itertools import count
 from pathlib import Path
 
-from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
+from stages import APPROVE, ASK, COMPARE, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
 
 DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
@@ -29,7 +29,7 @@ REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
 SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl", *UNCONFIRMED]) + stage("release") + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
-APPROVED = START + REWIND + APPROVE + SWITCH
+APPROVED = START + REWIND + COMPARE + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
 # Without a lease of its own to release: another one's stays.

@@ -5,7 +5,7 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 /// Functions that no state machine invokes: people call them.
-pub(crate) const CALLED_BY_OPERATORS: [&str; 2] = ["CompareTables", "SetWindow"];
+pub(crate) const CALLED_BY_OPERATORS: [&str; 1] = ["SetWindow"];
 
 /// Functions that no state machine invokes: events and chat do.
 pub(crate) const CALLED_BY_OTHERS: [&str; 2] = ["Chatops", "StartRecovery"];

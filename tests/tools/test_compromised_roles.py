@@ -105,8 +105,8 @@ DATED = "shop-main-rewind-20261123-103000"
 ROLES = f"arn:aws:iam::{ACCOUNT}:role"
 
 FUNCTIONS = set(re.findall(r"^  (\w+Function):$", TEMPLATE.read_text(), re.MULTILINE))
-IN_VPC = [f"{name}Function" for name in ("ConfirmCutover", "FenceSource", "HoldJobs", "Preflight", "Verify")]
-NO_STEPS = [f"{name}Function" for name in ("StartRecovery", "SetWindow", "CompareTables", "Chatops")]
+IN_VPC = [f"{name}Function" for name in ("CompareTables", "ConfirmCutover", "FenceSource", "HoldJobs", "Preflight", "Verify")]
+NO_STEPS = [f"{name}Function" for name in ("StartRecovery", "SetWindow", "Chatops")]
 
 # By the words of SECURITY.md.
 THINGS = {
@@ -147,7 +147,6 @@ THINGS = {
     "any other step": function(*sorted(FUNCTIONS - {*IN_VPC, *NO_STEPS})),
     "start-recovery": function("StartRecoveryFunction"),
     "set-window": function("SetWindowFunction"),
-    "compare-tables": function("CompareTablesFunction"),
     "chatops": function("ChatopsFunction"),
     "any other function": function("payments"),
     "the machine of recoveries": machine("Rewind"),

@@ -177,6 +177,7 @@ pub fn plan() -> Plan {
         dns: vec![record("db", Endpoint::Writer), record("db-ro", Endpoint::Reader)],
         checks: Vec::new(),
         check_timeout_seconds: 60,
+        compare_seconds: 0,
         secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
         secret_moment: None,
         check_secret_arn: None,
@@ -343,6 +344,7 @@ pub fn recovered() -> Recovered {
             to: fenced_at,
             place: "kept on orders, which is fenced".to_owned(),
         }),
+        comparison: None,
         source: KeptSource {
             cluster: source.name,
             keep_until: Some(time("2026-11-30T10:40:00Z")),

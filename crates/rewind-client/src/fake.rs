@@ -109,22 +109,29 @@ impl FakeAws {
         let report = Report::new(login, Vec::new(), Vec::new(), Vec::new());
         let differences = vec![Difference::new("tags", "on", "off", "look at it")];
         let plan = Plan { findings: findings(), ..plan() };
-        self.add_approval(id, &Proposal { plan, restored: Some(restored()), report: Some(report), differences })
+        self.add_approval(
+            id,
+            &Proposal { plan, restored: Some(restored()), report: Some(report), differences, comparison: None },
+        )
     }
 
     /// Adds a recovery in place that waits for a decision on its plan alone; returns the hash of that.
     pub fn add_awaiting_approval_in_place(&self, id: &str) -> String {
         let plan = Plan { findings: findings(), ..in_place_plan() };
-        self.add_approval(id, &Proposal { plan, restored: None, report: None, differences: Vec::new() })
+        self.add_approval(
+            id,
+            &Proposal { plan, restored: None, report: None, differences: Vec::new(), comparison: None },
+        )
     }
 
     fn add_approval(&self, id: &str, proposal: &Proposal) -> String {
         let (arn, hash) = (self.add_running(id), proposal.hash());
         self.add_event(&arn, What::Entered("RequestApproval".to_owned()));
         // In the history, where the client reads the proposal: the record holds only its hash.
-        let Proposal { plan, restored, report, differences } = proposal;
+        let Proposal { plan, restored, report, differences, comparison } = proposal;
         let payload = json!({
-            "recovery": { "id": id }, "plan": plan, "restored": restored, "report": report, "differences": differences, "taskToken": "token",
+            "recovery": { "id": id }, "plan": plan, "restored": restored, "report": report, "differences": differences,
+            "comparison": comparison, "taskToken": "token",
         });
         self.state().payloads.insert((arn.clone(), "RequestApproval".to_owned()), payload);
         let mut awaiting = record(id, &arn, "AwaitingApproval");

@@ -83,8 +83,8 @@ pub use record::{
 pub use refusals::{Undoing, kept_after_all};
 pub use report_size::{PLAN_MAX, REPORT_MAX};
 pub use request::{
-    APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,
-    TTL_ACCEPTED, Unverified,
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, COMPARE_MAX, Endpoint, InPlace, RecordRequest, Request,
+    Strategy, TTL_ACCEPTED, Unverified,
 };
 pub use signature::{JsonDigest, SignPlans, VerifyPlans, json_digest, plan_digest};
 pub use standing::{

@@ -2,6 +2,7 @@
 //! `docs/steps.md` documents the shape. This module computes nothing and formats nothing for people.
 
 use crate::check::{CheckResult, TableCount};
+use crate::comparison::Comparison;
 use crate::difference::Difference;
 use crate::estimates::Estimates;
 use crate::plan::{HeldJob, MovedRecord, Plan};
@@ -165,6 +166,9 @@ pub struct Recovered {
     /// The writes that the rewound data lacks; none where the source keeps its traffic.
     #[serde(default, rename = "lost")]
     pub not_carried_over: Option<WritesNotCarriedOver>,
+    /// The same table by table, as it was compared last; none where nobody asked for it, and in outputs that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// The source, as it is kept.
     pub source: KeptSource,
     /// The safety clone; none side by side.

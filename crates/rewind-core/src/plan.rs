@@ -67,6 +67,10 @@ pub struct Plan {
     // A plan in the table may be older than this field.
     #[serde(default = "default_check_timeout")]
     pub check_timeout_seconds: u64,
+    /// The time for comparing all tables with the source before a person is asked, in seconds; zero where they are not compared.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub compare_seconds: u64,
     /// The secret with the login for the fence, and for the checks where they have none of their own.
     pub secret_arn: String,
     /// The moment whose version of the secret has the login, where that is known: the secret is rotated on with another cluster.

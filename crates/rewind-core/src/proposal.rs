@@ -2,6 +2,7 @@
 //! it. This module asks nobody and formats nothing.
 
 use crate::check::Report;
+use crate::comparison::Comparison;
 use crate::content_hash::content_hash;
 use crate::difference::Difference;
 use crate::plan::{Plan, Restored};
@@ -22,6 +23,11 @@ pub struct Proposal {
     /// The differences between the restored cluster and the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
+    /// The writes that are not carried over, table by table; none in place, where nobody asked for it, and in proposals that are older
+    /// than this field.
+    // Taken once, before people are asked: what is written meanwhile does not end an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
 }
 
 impl Proposal {

@@ -28,6 +28,8 @@ pub struct Request {
     pub checks: Vec<Check>,
     /// The time for each check.
     pub check_timeout: SignedDuration,
+    /// The time for comparing all tables with the source before a person is asked; none to compare nothing.
+    pub compare: Option<SignedDuration>,
     /// The records to move.
     pub dns: Vec<RecordRequest>,
     /// The secret with the login for checks and the fence; by default the cluster's managed master secret.
@@ -132,7 +134,7 @@ pub struct RecordRequest {
 /// The longest TTL of a record that nobody has to accept.
 pub const TTL_ACCEPTED: SignedDuration = SignedDuration::from_mins(5);
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "cluster",
     "to",
     "strategy",
@@ -140,6 +142,7 @@ const FIELDS: [&str; 18] = [
     "newCluster",
     "checks",
     "checkTimeout",
+    "compare",
     "dns",
     "secretArn",
     "checkSecretArn",
@@ -167,6 +170,11 @@ pub const APPROVAL_TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// The longest time for a check: all of them have to fit into one invocation of verify.
 pub const CHECK_TIMEOUT_MAX: SignedDuration = SignedDuration::from_mins(10);
+
+/// The time for comparing all tables, unless the request has another.
+const COMPARE: SignedDuration = SignedDuration::from_mins(5);
+/// The longest time for it: the lease is computed with it.
+pub const COMPARE_MAX: SignedDuration = SignedDuration::from_hours(1);
 
 impl Request {
     /// Reads a request.
@@ -284,6 +292,7 @@ impl Request {
         if fields.object.contains_key("checkTimeout") {
             check_time_for_all(&mut fields, checks.len(), check_timeout);
         }
+        let compare = read_compare(&mut fields);
         let dns = fields.list("dns", read_record);
         for (field, count) in [("checks", checks.len()), ("dns", dns.len())] {
             if count > ENTRIES_MAX {
@@ -301,6 +310,7 @@ impl Request {
                 new_cluster,
                 checks,
                 check_timeout,
+                compare,
                 dns,
                 secret_arn,
                 check_secret_arn,
@@ -316,6 +326,12 @@ impl Request {
             _ => Err(refused(&fields.problems)),
         }
     }
+}
+
+/// Reads the time for comparing all tables; none where they are not to be compared.
+fn read_compare(fields: &mut Fields<'_>) -> Option<SignedDuration> {
+    let is_none = fields.value("compare").is_some_and(|value| value == "none");
+    (!is_none).then(|| fields.duration("compare", COMPARE, SignedDuration::from_secs(10), COMPARE_MAX))
 }
 
 /// Refuses more checks of that length than verify has time for, so that none is left when its time is over.
@@ -514,6 +530,9 @@ mod tests {
             ("checkTimeout", json!("60"), "the unit is missing"),
             ("checkTimeout", json!("11m"), "it goes from 1s to 10m"),
             ("checkTimeout", json!("0s"), "it goes from 1s to 10m"),
+            ("compare", json!("2h"), "it goes from 10s to 1h"),
+            ("compare", json!("5"), "the unit is missing"),
+            ("compare", json!(false), "write it as text"),
             ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
             ("keepSource", json!(7), "the unit is missing"),
             (

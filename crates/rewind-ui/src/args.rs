@@ -54,6 +54,9 @@ pub struct RequestOptions {
     /// How long each check may take, such as 5m; up to 10m
     #[arg(long, value_name = "TIME")]
     pub check_timeout: Option<String>,
+    /// How long all tables may be compared with the source before a person is asked, such as 5m; up to 1h, or none
+    #[arg(long, value_name = "TIME")]
+    pub compare: Option<String>,
     /// How long a fence may stand before it pages, such as 15m; from 1m to 1d
     #[arg(long, value_name = "TIME")]
     pub fence_timeout: Option<String>,
@@ -98,6 +101,7 @@ impl RequestOptions {
         put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "checkTimeout", &self.check_timeout);
+        put(&mut request, "compare", &self.compare);
         put(&mut request, "fenceTimeout", &self.fence_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         put(&mut request, "keepRestored", &self.keep_restored);
@@ -284,6 +288,8 @@ mod tests {
             "2h",
             "--check-timeout",
             "5m",
+            "--compare",
+            "10m",
             "--fence-timeout",
             "5m",
             "--keep-source",
@@ -305,7 +311,7 @@ mod tests {
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x",
             "checkSecretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:reader", "approval": "none",
-            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "fenceTimeout": "5m", "keepSource": "3d",
+            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "compare": "10m", "fenceTimeout": "5m", "keepSource": "3d",
             "keepRestored": "2d", "dryRun": false,
         });
         assert_eq!(request, expected);

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 /// The fields with an option of their own, by which people know them.
-const FLAGS: [(&str, &str); 15] = [
+const FLAGS: [(&str, &str); 16] = [
     ("strategy", "--strategy"),
     ("inPlace", "--in-place"),
     ("newCluster", "--new-cluster"),
     ("checks", "--check"),
     ("checkTimeout", "--check-timeout"),
+    ("compare", "--compare"),
     ("dns", "--dns"),
     ("secretArn", "--secret"),
     ("checkSecretArn", "--check-secret"),
@@ -185,8 +186,9 @@ mod tests {
         });
         assert_eq!(command(&request), "rewind resume r-1 --dns Z1:db.example.com --keep-source 3d");
         assert_eq!(command(&json!({ "resume": "r-1", "dryRun": true })), "rewind resume r-1");
-        let whole = command(&json!({ "resume": "r-1", "dryRun": true, "newCluster": "orders-2", "compare": false }));
-        let fields = r#"{"compare":false,"dryRun":false,"newCluster":"orders-2","resume":"r-1"}"#;
+        let whole =
+            command(&json!({ "resume": "r-1", "dryRun": true, "newCluster": "orders-2", "inPlace": "forbidden" }));
+        let fields = r#"{"dryRun":false,"inPlace":"forbidden","newCluster":"orders-2","resume":"r-1"}"#;
         assert_eq!(whole, format!("echo '{fields}' | rewind resume r-1 --request -"));
     }
 

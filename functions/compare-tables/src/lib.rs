@@ -1,16 +1,18 @@
 //! Compares the tables of the restored cluster with those of the source, read-only: how many rows were inserted, updated and deleted on
-//! the source since the target. People call it, for a recovery that waits or has ended. It changes nothing, so there is nothing to undo.
+//! the source since the target. A recovery calls it before people are asked, and gets a summary; people call it for a recovery that waits or
+//! has ended, and get every table. It changes nothing, so there is nothing to undo.
 
 use jiff::Timestamp;
 use rewind_access::{Access, restored_moment};
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::comparison::{TableName, TablesCompared};
+use rewind_core::comparison::{Comparison, TableName, TablesCompared};
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Clock, ErrorName, Plan, StepError, Strategy};
+use rewind_core::{Clock, ErrorName, Plan, StepError, Strategy, timeouts};
 use rewind_db::{CompareLimits, CompareRequest, Server, compare_tables, defaults};
 use rewind_lambda::Step;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
@@ -43,6 +45,7 @@ pub struct Id {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Id,
@@ -57,14 +60,49 @@ pub struct Input {
     /// The table that an earlier invocation came to.
     #[serde(default)]
     pub after: Option<TableName>,
+    /// The end of the time for all invocations of a recovery, which gets a summary; none where people call.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// The summary that the invocation before this one returned.
+    #[serde(default)]
+    pub so_far: Option<Comparison>,
+}
+
+/// The result of the step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// Every table of this invocation, for people.
+    Tables(TablesCompared),
+    /// The summary of all invocations so far, for a recovery.
+    Summary(Comparison),
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
     type Input = Input;
-    type Output = TablesCompared;
+    type Output = Output;
 
-    async fn run(&self, input: Input) -> Result<TablesCompared, StepError> {
-        let Input { recovery: Id { id }, plan, frontier, tables, after } = &input;
+    async fn run(&self, mut input: Input) -> Result<Output, StepError> {
+        let Some(until) = input.until else {
+            return Ok(Output::Tables(self.compare(&input, timeouts::COMPARING).await?));
+        };
+        let mut found = input.so_far.take().unwrap_or_default();
+        let left = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+        // It returns in any case, with what there is: the state machine asks only whether something is left.
+        if left < timeouts::COMPARE_AT_LEAST {
+            found.stop("the time for it was over");
+            return Ok(Output::Summary(found));
+        }
+        input.after = found.after.clone();
+        found.add(self.compare(&input, left.min(timeouts::COMPARING)).await?);
+        Ok(Output::Summary(found))
+    }
+}
+
+impl<C: ReadClusters, S: Logins, K: Clock> CompareTables<C, S, K> {
+    /// Compares the tables after the cursor, for as long as `budget`.
+    async fn compare(&self, input: &Input, budget: Duration) -> Result<TablesCompared, StepError> {
+        let Input { recovery: Id { id }, plan, frontier, tables, after, .. } = input;
         let made = self.cluster(&plan.new_cluster, id).await?;
         // The name may be another cluster's by now: the tag shows whose it is.
         if made.tag(RECOVERY_TAG) != Some(id.as_str()) {
@@ -90,7 +128,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
                 .map(|frontier| frontier.saturating_sub(MADE_BEFORE_FRONTIER)),
             tables,
             after: after.as_ref(),
-            limits: CompareLimits::default(),
+            limits: CompareLimits { budget, ..CompareLimits::default() },
         };
         let compared = compare_tables((&on_rewound, &on_present), &request, &self.clock).await?;
         Ok(TablesCompared {
@@ -102,9 +140,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
             after: compared.after,
         })
     }
-}
 
-impl<C: ReadClusters, S: Logins, K: Clock> CompareTables<C, S, K> {
     async fn cluster(&self, name: &str, id: &str) -> Result<Cluster, StepError> {
         self.access.clusters.cluster(name).await?.ok_or_else(|| not_there(&format!("there is no cluster {name}"), id))
     }

@@ -5,7 +5,7 @@
 #[path = "../../../crates/rewind-db/tests/support/mod.rs"]
 mod support;
 
-use compare_tables::{CompareTables, Id, Input};
+use compare_tables::{CompareTables, Id, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
@@ -13,7 +13,7 @@ use rewind_aws::fixtures::{ManualClock, STARTED, plan, source};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::comparison::{Method, RowChanges, TablesCompared};
+use rewind_core::comparison::{Comparison, Method, RowChanges, TableName, TablesCompared};
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Adopted, ErrorName, Plan, StepError, Strategy};
 use rewind_lambda::Step;
@@ -39,11 +39,28 @@ fn cluster(name: &str, server: &Postgres, recovery: Option<&str>) -> Cluster {
     cluster
 }
 
-async fn compared(clusters: Vec<Cluster>, plan: &Plan, frontier: Option<u64>) -> Result<TablesCompared, StepError> {
-    let access = Access { clusters: FakeRds::with(clusters, Vec::new()), secrets: Secret, network: network() };
-    let step = CompareTables { access, clock: ManualClock::at(STARTED) };
+fn input(plan: &Plan, frontier: Option<u64>) -> Input {
     let recovery = Id { id: plan.recovery_id.clone() };
-    step.run(Input { recovery, plan: plan.clone(), frontier, tables: Vec::new(), after: None }).await
+    Input { recovery, plan: plan.clone(), frontier, tables: Vec::new(), after: None, until: None, so_far: None }
+}
+
+async fn run(clusters: Vec<Cluster>, input: Input) -> Result<Output, StepError> {
+    let access = Access { clusters: FakeRds::with(clusters, Vec::new()), secrets: Secret, network: network() };
+    CompareTables { access, clock: ManualClock::at(STARTED) }.run(input).await
+}
+
+async fn compared(clusters: Vec<Cluster>, plan: &Plan, frontier: Option<u64>) -> Result<TablesCompared, StepError> {
+    match run(clusters, input(plan, frontier)).await? {
+        Output::Tables(compared) => Ok(compared),
+        Output::Summary(summary) => panic!("people get every table: {summary:?}"),
+    }
+}
+
+async fn summary(clusters: Vec<Cluster>, input: Input) -> Comparison {
+    match run(clusters, input).await.unwrap() {
+        Output::Summary(summary) => summary,
+        Output::Tables(tables) => panic!("a recovery gets a summary: {tables:?}"),
+    }
 }
 
 fn changes(compared: &TablesCompared) -> (RowChanges, Method) {
@@ -92,4 +109,35 @@ async fn the_clusters_of_the_recovery_are_compared_and_no_others() {
     let mut anew = of(Some(&id));
     anew.first_mut().unwrap().resource_id = "cluster-ANEW".to_owned();
     assert!(compared(anew, &plan, None).await.unwrap_err().to_string().contains("made anew"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_gets_a_summary_within_its_time() {
+    let present = Postgres::start().with_application();
+    present.sql("postgres", "GRANT pg_read_all_data TO postgres");
+    let rewound = present.restored();
+    present.sql("shop", "DELETE FROM orders WHERE id = 1");
+    let plan = plan();
+    let (name, id) = (plan.new_cluster.clone(), plan.recovery_id.clone());
+    let clusters = || vec![cluster("orders", &present, None), cluster(&name, &rewound, Some(&id))];
+    let started: Timestamp = STARTED.parse().unwrap();
+    let minute = started.checked_add(jiff::SignedDuration::from_mins(1)).unwrap();
+
+    let whole = summary(clusters(), Input { until: Some(minute), ..input(&plan, Some(70_000)) }).await;
+    let orders = whole.differing.iter().find(|found| found.table == "shop.public.orders").unwrap();
+    assert_eq!(orders.changes, RowChanges { deleted: 1, ..RowChanges::default() });
+    assert!(whole.is_complete() && whole.tables > 1 && whole.differing_total() == 1, "{whole:?}");
+
+    // The second invocation goes on after the cursor of the first, and adds to what that found.
+    let after = TableName { database: "shop".into(), schema: "public".into(), table: "zzz".into() };
+    let first = Comparison { after: Some(after), ..whole.clone() };
+    let until = Some(minute);
+    let second = summary(clusters(), Input { until, so_far: Some(first.clone()), ..input(&plan, None) }).await;
+    assert_eq!(second.changes, whole.changes);
+    assert!(second.after.is_none(), "{second:?}");
+
+    // When the time is over nothing is read, and what was found so far stays.
+    let over = summary(Vec::new(), Input { until: Some(started), so_far: Some(first), ..input(&plan, None) }).await;
+    assert_eq!((over.changes, over.after), (whole.changes, None));
+    assert_eq!(over.notes, ["tables after shop.public.zzz were not compared: the time for it was over"]);
 }

@@ -54,7 +54,7 @@ fn approval(hash: Option<&str>) -> RecordedDecision {
 }
 
 fn in_place(plan: Plan) -> Input {
-    let proposal = Proposal { plan, restored: None, report: None, differences: Vec::new() };
+    let proposal = Proposal { plan, restored: None, report: None, differences: Vec::new(), comparison: None };
     Input { decision: approval(Some(&proposal.hash())), proposal, ..input(None) }
 }
 
@@ -68,7 +68,8 @@ fn report() -> Report {
 
 fn input(hash: Option<&str>) -> Input {
     let report = Some(report());
-    let proposal = Proposal { plan: plan(), restored: Some(restored()), report, differences: Vec::new() };
+    let proposal =
+        Proposal { plan: plan(), restored: Some(restored()), report, differences: Vec::new(), comparison: None };
     let shown = proposal.hash();
     Input {
         recovery: recovery(),

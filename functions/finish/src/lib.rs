@@ -12,6 +12,7 @@ mod secret;
 
 use jiff::Timestamp;
 use rewind_aws::rds::{ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters};
+use rewind_core::comparison::Comparison;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
     CheckResult, Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome,
@@ -129,6 +130,9 @@ pub struct FinishInput {
     /// The differences between the restored cluster and the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
+    /// The writes that are not carried over, table by table; none where they were not counted.
+    #[serde(default)]
+    pub comparison: Option<Comparison>,
     /// The fence; none where no traffic was to be moved.
     pub fence: Option<Fence>,
     /// The moved records; none where no traffic was to be moved.
@@ -265,6 +269,7 @@ where
                 to: fence.fenced_at,
                 place,
             }),
+            comparison: input.comparison,
             fence,
             safety_clone: safety_clone.map(|safety_clone| KeptSafetyClone {
                 delete: delete_commands(&safety_clone.cluster, &plan),

@@ -68,6 +68,7 @@ fn input(token: &str) -> Input {
             restored: Some(restored()),
             report: Some(Report::new(login, vec![result], Vec::new(), Vec::new())),
             differences: Vec::new(),
+            comparison: None,
         },
         task_token: token.to_owned(),
         requested_at: time("2026-11-23T10:40:00Z"),
@@ -149,7 +150,8 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
 async fn in_place_the_message_names_cut_connections_and_removed_writes_before_anything_is_changed() {
     let (table, topic) = (Table::default(), FakeTopic::default());
     let step = RequestApproval { approvals: &table, topic: &topic };
-    let proposal = Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new() };
+    let proposal =
+        Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new(), comparison: None };
     let mut in_place = Input { proposal, ..input("secret-token") };
     in_place.proposal.plan.warnings = vec!["binary logging is on".to_owned()];
     let hash = step.run(in_place).await.unwrap().hash;

@@ -195,6 +195,9 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         let without_roles = self.allowed.roles_left_out(&cluster).filter(|_| !in_place);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
+        // For whoever decides: where nobody is asked there is nobody to wait for it, and in place nothing is rewound yet by then.
+        let is_compared = !in_place && !dns.records.is_empty() && request.approval == Approval::Required;
+        let compare = request.compare.filter(|_| is_compared);
         let StrategyChoice { strategy, moment, window, reasons } = chosen;
         let mut plan = Plan {
             recovery_id: input.recovery.id,
@@ -213,6 +216,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             dns: dns.records,
             checks: request.checks,
             check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
+            compare_seconds: compare.map_or(0, |time| time.unsigned_abs().as_secs()),
             secret_arn: secret.arn,
             secret_moment: secret.moment,
             check_secret_arn,

@@ -89,6 +89,10 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
         steps.push(if_it_fails(plan));
         return steps;
     }
+    if plan.compare_seconds > 0 {
+        let time = format_duration(SignedDuration::from_secs(plan.compare_seconds.cast_signed()));
+        steps.push(format!("compare all tables with the source, for up to {time}: what is not carried over"));
+    }
     steps.extend(ask(plan));
     steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
     for record in plan.dns.iter().take(NAMED_RECORDS) {

@@ -8,6 +8,7 @@ use super::writer::Writer;
 use crate::stack::StackEnv;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
+use rewind_core::comparison::Comparison;
 use rewind_core::{Difference, FenceLayer, Finding, MovedRecord, Plan, Proposal, Report, Restored, format_time};
 use rewind_ui::format::Values;
 use rewind_ui::{format, progress};
@@ -147,6 +148,7 @@ struct Approval {
     restored: Option<Restored>,
     report: Option<Report>,
     differences: Vec<Difference>,
+    comparison: Option<Comparison>,
 }
 
 /// Shows the output of a state, where that is of interest.
@@ -176,6 +178,7 @@ fn show_output(console: &Console, state: &str, payload: Value, approval: &mut Ap
                 false => approval.report = Some(report),
             }
         }
+        "CompareTables" => approval.comparison = Some(read(state, payload)?),
         "CloneSource" => {
             let name = payload.get("cluster").and_then(Value::as_str).unwrap_or_default();
             console.print(format_args!("          {name}: all that was written until now stays there"));
@@ -232,6 +235,7 @@ async fn approve(
             restored: approval.restored.clone(),
             report: approval.report.clone(),
             differences: approval.differences.clone(),
+            comparison: approval.comparison.clone(),
         };
         // Put together from the history alone, as a person could: an approval of something that was not shown must not be sent.
         if proposal.hash() != pending.hash {

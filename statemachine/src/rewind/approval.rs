@@ -58,6 +58,7 @@ pub(super) fn states() -> Vec<State> {
             .inputs(["restored"])
             .inputs(["report"])
             .inputs(["differences"])
+            .inputs(["comparison"])
             .input_as("taskToken", "$states.context.Task.Token")
             .inputs(["requestedAt"])
             .input_as("lastRefused", "$type($confirmed) = 'object' ? $confirmed.why : null")
@@ -123,7 +124,7 @@ pub(super) fn states() -> Vec<State> {
                 "An approval is valid only for the plan and report that were shown, only while cluster, records and \
                  report are unchanged, and only if it is another person's than whoever started the recovery.",
             )
-            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision", "approvers", "approval"])
+            .inputs(["recovery", "plan", "restored", "report", "differences", "comparison", "requestedAt", "decision", "approvers", "approval"])
             .timeout(45)
             .keep("confirmed")
             .keep_as("approvers", "$append([], $states.result.Payload.approvers)")

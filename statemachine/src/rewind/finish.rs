@@ -21,6 +21,7 @@ pub(super) fn states() -> Vec<State> {
                 "restored",
                 "report",
                 "differences",
+                "comparison",
                 "fence",
                 "swap",
                 "safetyClone",

@@ -74,6 +74,7 @@ fn variables() -> State {
         .assign("restored", Json::Null)
         .assign("report", Json::Null)
         .assign("differences", Json::List(Vec::new()))
+        .assign("comparison", Json::Null)
         .assign("safetyClone", Json::Null)
         .assign("heldJobs", Json::List(Vec::new()))
         .assign("backtrack", Json::Null)

@@ -2,6 +2,7 @@
 
 mod approval;
 mod backtrack;
+mod comparison;
 mod cutover;
 mod failure;
 mod fence;
@@ -36,6 +37,7 @@ pub(crate) fn machine() -> Machine {
         ("writer", writer::states()),
         ("jobs", hold_jobs::jobs()),
         ("verify", verify::states()),
+        ("comparison", comparison::states()),
         ("approval", approval::states()),
         ("fence", fence::states()),
         ("backtrack", backtrack::states()),
@@ -91,10 +93,10 @@ const INSIDE_THE_OUTAGE: [&str; 4] = ["fence", "backtrack", "cutover", "release"
 fn waits_out(state: State) -> State {
     // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
     // are passed inside the outage; there giving up means an undo that needs the same service.
-    // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away. While the restored
+    // People go on without a comparison. What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away. While the restored
     // cluster is fenced with the records at it, giving up is what lets clients in again.
     let is_bounded = match state.name {
-        "StartRestore" | "InspectRestored" | "ReadRecordsAgain" | "FenceRestored" | "UndoSwapDns"
+        "StartRestore" | "CompareTables" | "InspectRestored" | "ReadRecordsAgain" | "FenceRestored" | "UndoSwapDns"
         | "ReadRecordsBack" => true,
         // Nothing that follows would open the source.
         "LiftFence" => false,

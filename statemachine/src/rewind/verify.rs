@@ -1,7 +1,7 @@
 //! The checks run on the rewound data, and decide whether there is anything to go on with.
 
 use crate::json::Json;
-use crate::state::{Situation, State, found, set_to};
+use crate::state::{Situation, State, found, set, set_to};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
@@ -47,6 +47,11 @@ pub(super) fn states() -> Vec<State> {
             // In place people were asked before the fence, so nobody is asked a second time.
             .when("$plan.strategy = 'backtrack'", "NoteLift")
             .when("$count($plan.dns) = 0", "EndFenceWatch")
+            .when_with(
+                "$plan.compareSeconds > 0",
+                vec![set("compareUntil", "$fromMillis($millis() + $plan.compareSeconds * 1000)")],
+                "CompareTables",
+            )
             .next("IsApprovalNeeded"),
     ]
 }

@@ -286,6 +286,12 @@ impl State {
         self
     }
 
+    /// The recovery goes on without what the function does, and waits for nothing that lasts.
+    pub(crate) fn optional(mut self) -> Self {
+        self.retries = Retries::Optional;
+        self
+    }
+
     /// Adds what the function undid to what people are told in the end.
     pub(crate) fn keeps_what_was_undone(self) -> Self {
         self.keep_as("undone", "$append($undone, $states.result.Payload.what)")

@@ -7,10 +7,12 @@
 mod buckets;
 mod merge;
 mod shape;
+mod summary;
 
 pub use buckets::{BUCKETS, Bucket, Buckets, Suspects};
 pub use merge::{DigestedRow, Merge, RepeatedKey};
 pub use shape::{Column, Relation, TablePlan, TableShape, plan_comparison};
+pub use summary::{COMPARISON_MAX, Comparison, DifferingTable, NotCompared};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,12 @@ impl TableName {
             .iter()
             .any(|name| name == pattern)
     }
+
+    /// The name with its database and its schema, which on MySQL are one.
+    pub fn qualified(&self) -> String {
+        let Self { database, schema, table } = self;
+        if database == schema { format!("{database}.{table}") } else { format!("{database}.{schema}.{table}") }
+    }
 }
 
 /// How the rows of a table were compared.
@@ -67,6 +75,20 @@ pub struct RowChanges {
     pub updated: u64,
     /// Rows that only the restored cluster has.
     pub deleted: u64,
+}
+
+impl RowChanges {
+    /// The number of rows that differ.
+    pub fn total(self) -> u64 {
+        self.inserted.saturating_add(self.updated).saturating_add(self.deleted)
+    }
+
+    /// Adds the rows of another table.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.inserted = self.inserted.saturating_add(other.inserted);
+        self.updated = self.updated.saturating_add(other.updated);
+        self.deleted = self.deleted.saturating_add(other.deleted);
+    }
 }
 
 /// The rows of a table that was compared.

@@ -1,6 +1,7 @@
 //! The request for approval, in chat and by mail: as short as a phone's screen. The status of the recovery has all of it.
 
-use super::estimates::in_short;
+use super::estimates;
+use super::not_carried_over;
 use super::short::{LINE_MAX, counted};
 use super::standing::Place;
 use crate::document::Document;
@@ -20,10 +21,17 @@ pub fn approval_request(id: &str, proposed: &Proposal, hash: &str, expires_at: T
         Some(restored) => document.extend(beside(plan, restored)),
         None => document.extend(in_place(plan)),
     }
+    let comparison = proposed.comparison.as_ref();
+    // Numbers that were counted say what estimates can only suggest.
+    let is_counted = comparison.is_some_and(|found| found.tables > 0);
     if let Some(report) = report {
-        document.extend(checks(report));
-        document.extend(report.estimates.as_ref().map(in_short).unwrap_or_default());
+        // A line for the reason why nothing was counted, beside the estimates.
+        let most = if comparison.is_some() && !is_counted { CHECKS - 1 } else { CHECKS };
+        document.extend(checks(report, most, is_counted));
+        let estimates = report.estimates.as_ref().filter(|_| !is_counted);
+        document.extend(estimates.map(estimates::in_short).unwrap_or_default());
     }
+    document.extend(comparison.map(not_carried_over::in_short).unwrap_or_default());
     document.extend(left_out(proposed));
     document.field("all of it", place.typed(&format!("rewind status {id}")));
     document.field("hash", hash);
@@ -71,19 +79,20 @@ fn in_place(plan: &Plan) -> Document {
 }
 
 /// Formats the checks, those first that did not pass.
-fn checks(report: &Report) -> Document {
+fn checks(report: &Report, most: usize, is_counted: bool) -> Document {
     let mut document = Document::new();
     if report.checks.is_empty() {
         document.field(
             "checks",
             match report.estimates {
+                _ if is_counted => "none were given: the tables were compared with the source",
                 Some(_) => "none were given: there are estimates alone",
                 None => "none were given, and nothing is known of the tables",
             },
         );
     }
     let (passed, failed): (Vec<_>, Vec<_>) = report.checks.iter().partition(|check| check.passed);
-    for check in failed.into_iter().chain(passed).take(CHECKS) {
+    for check in failed.into_iter().chain(passed).take(most) {
         // Without the values, which are data of the database: this has more readers.
         if check.passed {
             document.good(cut(&check.to_string(), LINE_MAX));
@@ -91,7 +100,7 @@ fn checks(report: &Report) -> Document {
             document.warning(cut(&check.to_string(), LINE_MAX));
         }
     }
-    if let Some(more) = report.checks.len().checked_sub(CHECKS).filter(|more| *more > 0) {
+    if let Some(more) = report.checks.len().checked_sub(most).filter(|more| *more > 0) {
         document.item(format!("and {more} more checks"));
     }
     document

@@ -1,7 +1,7 @@
 //! The comparison of a recovery's two clusters, table by table.
 
 use crate::document::Document;
-use rewind_core::comparison::{ComparedRows, Method, RowChanges, TableComparison, TableName, TablesCompared};
+use rewind_core::comparison::{ComparedRows, Method, RowChanges, TableComparison, TablesCompared};
 
 /// Formats what compare-tables found: first the tables that differ, then those that were not compared, then the others.
 pub fn comparison(compared: &TablesCompared) -> Document {
@@ -16,29 +16,23 @@ pub fn comparison(compared: &TablesCompared) -> Document {
         match &table.rows {
             Some(rows) if rows.changes == RowChanges::default() && table.notes.is_empty() => same.push(table),
             Some(rows) => {
-                document.item(format!("{}: {}", name(&table.name), changes(rows, table)));
-                table.notes.iter().for_each(|note| document.warning(format!("{}: {note}", name(&table.name))));
+                document.item(format!("{}: {}", table.name.qualified(), changes(rows, table)));
+                table.notes.iter().for_each(|note| document.warning(format!("{}: {note}", table.name.qualified())));
             }
             None => {}
         }
     }
     for table in tables {
         if let Some(why) = &table.not_compared {
-            document.warning(format!("{} was not compared: {why}", name(&table.name)));
+            document.warning(format!("{} was not compared: {why}", table.name.qualified()));
         }
     }
     notes.iter().for_each(|note| document.warning(note));
     if !same.is_empty() {
-        let names: Vec<String> = same.iter().map(|table| name(&table.name)).collect();
+        let names: Vec<String> = same.iter().map(|table| table.name.qualified()).collect();
         document.good(format!("no row differs in {}", names.join(", ")));
     }
     document
-}
-
-fn name(name: &TableName) -> String {
-    let TableName { database, schema, table } = name;
-    // On MySQL a database is the schema.
-    if database == schema { format!("{database}.{table}") } else { format!("{database}.{schema}.{table}") }
 }
 
 fn changes(rows: &ComparedRows, table: &TableComparison) -> String {
@@ -58,6 +52,7 @@ fn changes(rows: &ComparedRows, table: &TableComparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rewind_core::comparison::TableName;
 
     fn table(name: &str, rows: Option<(u64, u64, u64)>, why: Option<&str>) -> TableComparison {
         let rows = rows.map(|(inserted, updated, deleted)| ComparedRows {

@@ -5,6 +5,7 @@ mod approval;
 mod clusters;
 mod comparison;
 mod estimates;
+mod not_carried_over;
 mod notice;
 mod opening;
 mod outcome;

@@ -1,6 +1,7 @@
 //! The outcome of an execution.
 
-use super::estimates::short_lines;
+use super::estimates;
+use super::not_carried_over;
 use super::plan::plan;
 use super::short::counted;
 use crate::document::Document;
@@ -102,7 +103,9 @@ pub(super) fn past_in_short(outcome: &Outcome) -> Document {
         document.warning(format!("NOT CONFIRMED that clients are on the rewound data alone: {why}"));
     }
     if let Some(writes) = &recovered.not_carried_over {
-        document.field("not carried over", format!("writes from {} to {}", writes.from, writes.to));
+        let rows = recovered.comparison.as_ref().and_then(not_carried_over::total);
+        let rows = rows.map(|rows| format!(": {rows}")).unwrap_or_default();
+        document.field("not carried over", format!("writes from {} to {}{rows}", writes.from, writes.to));
     }
     let (all, passed) = (recovered.checks.len(), recovered.checks.iter().filter(|check| check.passed).count());
     document.field("checks", checks(all, passed));
@@ -135,8 +138,9 @@ fn recovered_past(recovered: &Recovered) -> Document {
     }
     fence(&mut document, recovered);
     if let Some(writes) = &recovered.not_carried_over {
-        document.field("not carried over", not_carried_over(writes));
+        document.field("not carried over", period(writes));
     }
+    compared(&mut document, recovered);
     verified(&mut document, recovered);
     times(&mut document, recovered);
     if !(recovered.held_jobs.is_empty() && recovered.differences.is_empty() && recovered.notes.is_empty()) {
@@ -158,7 +162,7 @@ fn fence(document: &mut Document, recovered: &Recovered) {
     }
 }
 
-fn not_carried_over(writes: &WritesNotCarriedOver) -> String {
+fn period(writes: &WritesNotCarriedOver) -> String {
     format!("writes from {} to {}", format_moment(writes.from), format_time(writes.to))
 }
 
@@ -172,8 +176,9 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     records(&mut document, &recovered.dns);
     fence(&mut document, recovered);
     if let Some(writes) = &recovered.not_carried_over {
-        document.field("not carried over", format!("{}: {}", not_carried_over(writes), writes.place));
+        document.field("not carried over", format!("{}: {}", period(writes), writes.place));
     }
+    compared(&mut document, recovered);
     // Absent where the source keeps its traffic or could not be tagged: then nothing deletes it.
     if let Some(until) = recovered.source.keep_until {
         document.field("source", kept(&recovered.source.cluster, until));
@@ -207,8 +212,16 @@ fn verified(document: &mut Document, recovered: &Recovered) {
     if recovered.tables.len() > TABLES {
         document.field("rows", format!("and {} more tables", recovered.tables.len() - TABLES));
     }
-    for line in recovered.estimates.iter().flat_map(short_lines) {
+    for line in recovered.estimates.iter().flat_map(estimates::short_lines) {
         document.field("estimates", line);
+    }
+}
+
+/// Adds the rows of each table that are not carried over.
+fn compared(document: &mut Document, recovered: &Recovered) {
+    let Some(found) = &recovered.comparison else { return };
+    for line in not_carried_over::lines(found, TABLES) {
+        document.field("not carried over", line);
     }
 }
 

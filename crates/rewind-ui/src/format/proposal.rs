@@ -1,5 +1,6 @@
 //! The proposal that a person decides on.
 
+use super::not_carried_over::not_carried_over;
 use super::plan::plan;
 use super::report::{Values, report};
 use crate::document::Document;
@@ -24,6 +25,7 @@ pub fn decision_basis(proposal: &Proposal, values: Values) -> Document {
     if let Some(found) = &proposal.report {
         document.extend(report(found, values));
     }
+    document.extend(proposal.comparison.as_ref().map(not_carried_over).unwrap_or_default());
     document.extend(differences(&proposal.all_differences()));
     match &proposal.restored {
         Some(restored) => document.extend(consequences_side_by_side(&proposal.plan, restored)),

@@ -4,6 +4,7 @@ use super::{plain, slack, terminal};
 use crate::document::{Document, Line};
 use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, recovery_record, restored, safety_clone, time};
+use rewind_core::comparison::{Comparison, DifferingTable, NotCompared, RowChanges};
 use rewind_core::{
     Check, CheckResult, ComparedTables, DatabaseTables, Difference, Estimates, Expectation, HeldJob, KeptSafetyClone,
     Login, Outcome, Plan, Proposal, Recovered, RecoveryRecord, Report, Restored, TableCount, TableEstimate, Tls,
@@ -62,6 +63,32 @@ pub(super) fn proposal() -> Proposal {
         restored: Some(Restored { differences: vec![difference.clone()], ..restored() }),
         report: Some(report()),
         differences: vec![difference, Difference::new("custom endpoints", "1", "none", "make it again")],
+        comparison: None,
+    }
+}
+
+/// Two tables that differ, one that does not, and one that was not compared.
+fn comparison() -> Comparison {
+    let differing = |table: &str, inserted, deleted| DifferingTable {
+        table: table.to_owned(),
+        changes: RowChanges { inserted, updated: 1, deleted },
+        without_key: false,
+        note: None,
+    };
+    Comparison {
+        restored: "orders-r".to_owned(),
+        source: "orders".to_owned(),
+        tables: 3,
+        changes: RowChanges { inserted: 12, updated: 2, deleted: 1_234_537 },
+        differing: vec![differing("shop.public.orders", 7, 1_234_537), differing("shop.public.carts", 5, 0)],
+        equal: vec!["shop.public.items".to_owned()],
+        not_compared: vec![NotCompared {
+            table: "shop.public.cache".to_owned(),
+            why: "on the source it is unlogged: no backup holds its rows".to_owned(),
+        }],
+        from: Some(time("2026-11-23T10:39:00Z")),
+        to: Some(time("2026-11-23T10:39:02Z")),
+        ..Comparison::default()
     }
 }
 
@@ -81,7 +108,7 @@ pub(super) fn recovered_with_everything() -> Recovered {
 
 fn in_place() -> Proposal {
     let plan = Plan { will_do: vec!["backtrack orders".to_owned()], ..in_place_plan() };
-    Proposal { plan, restored: None, report: None, differences: Vec::new() }
+    Proposal { plan, restored: None, report: None, differences: Vec::new(), comparison: None }
 }
 
 fn documents() -> Vec<Document> {
@@ -100,8 +127,11 @@ fn documents() -> Vec<Document> {
         }),
         ..recovered()
     };
+    let counted = Proposal { comparison: Some(comparison()), ..proposal() };
+    let ended = Recovered { comparison: Some(comparison()), ..recovered() };
     vec![
-        format::proposal(&proposal(), Values::Shown),
+        format::proposal(&counted, Values::Shown),
+        format::outcome(&Outcome::Recovered(Box::new(ended))),
         format::proposal(&in_place(), Values::Shown),
         format::approval_mail(&recovery(), &proposal(), time("2026-11-23T11:40:00Z")).1,
         format::outcome(&Outcome::Recovered(Box::new(recovered()))),
@@ -193,7 +223,9 @@ fn long_proposal() -> Proposal {
 #[test]
 fn a_request_for_approval_fits_on_a_phone_however_much_there_is_to_read() {
     let at = time("2026-11-23T11:40:00Z");
-    for asked in [proposal(), long_proposal(), in_place()] {
+    let counted = |comparison: Comparison| Proposal { comparison: Some(comparison), ..long_proposal() };
+    let failed = Comparison { notes: vec!["not compared".repeat(40)], ..Comparison::default() };
+    for asked in [proposal(), long_proposal(), in_place(), counted(comparison()), counted(failed)] {
         let request = format::approval_request("r-1", &asked, &asked.hash(), at, Place::Chat);
         assert!(request.lines().len() <= 16, "{}", plain(&request));
         assert!(request.lines().iter().all(|line| line.text().chars().count() <= 240), "{}", plain(&request));
@@ -251,6 +283,14 @@ r-1 waits for a decision until 2026-11-23T11:40:00Z
   hash             3fa9c1d20b7e
 "
     );
+    let counted = Proposal { comparison: Some(comparison()), ..asked.clone() };
+    let text = plain(&format::approval_request("r-1", &counted, "3fa9c1d20b7e", at, Place::Chat));
+    let lines = "  checks           none were given: the tables were compared with the source
+  ! not carried over as of 2026-11-23T10:39:02Z: 12 inserted, 2 updated, 1234537 deleted in 2 of 3 tables, most in shop.public.orders (7 inserted, 1 updated, 1234537 deleted)
+  ! 1 table not compared
+  ! to read before";
+    assert!(text.contains(lines), "{text}");
+    assert_ne!(counted.hash(), asked.hash());
     let blind = Proposal { report: asked.report.map(|report| Report { estimates: None, ..report }), ..asked };
     let text = plain(&format::approval_request("r-1", &blind, "3fa9c1d20b7e", at, Place::Chat));
     assert!(text.contains("none were given, and nothing is known of the tables"), "{text}");
