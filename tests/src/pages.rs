@@ -74,8 +74,7 @@ fn every_file_that_a_page_names_is_there() {
     for page in pages() {
         let text = files::read(&page);
         // The step that how-to-add-a-step.md adds is nowhere.
-        for path in named.captures_iter(&text).map(|name| name[1].to_owned()).filter(|p| !p.contains("count-rows"))
-        {
+        for path in named.captures_iter(&text).map(|name| name[1].to_owned()).filter(|p| !p.contains("count-rows")) {
             assert!(files::root().join(&path).exists(), "{} names {path}, which is not there", page.display());
             found += 1;
         }
