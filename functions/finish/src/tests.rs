@@ -7,6 +7,7 @@ use rewind_aws::fixtures::{
 };
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::comparison::Comparison;
 use rewind_core::names::{SECRET_TAG, secret_of_tag};
 use rewind_core::{Adopted, Engine, FenceLayer, Login, Tls};
 
@@ -19,6 +20,7 @@ fn input() -> FinishInput {
         restored: restored(),
         report: Report::new(login, Vec::new(), Vec::new(), Vec::new()),
         differences: vec![Difference::new("w", "s", "r", "t")],
+        comparison: Some(Comparison { tables: 3, ..Comparison::default() }),
         fence: Some(Fence {
             fenced_at: time("2026-11-23T10:40:00Z"),
             sessions_ended: 3,
@@ -36,14 +38,15 @@ fn input() -> FinishInput {
 
 #[test]
 fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
-    let FinishInput { recovery, plan, restored, report, differences, fence, timings, .. } = input();
+    let FinishInput { recovery, plan, restored, report, differences, comparison, fence, timings, .. } = input();
     let payload = serde_json::json!({
         "recovery": recovery, "plan": plan, "restored": restored, "report": report, "differences": differences,
-        "fence": fence, "swap": null, "safetyClone": safety_clone(), "timings": timings,
+        "comparison": comparison, "fence": fence, "swap": null, "safetyClone": safety_clone(), "timings": timings,
     });
     // A name that differs is no error but an absent safety clone, and in place the rewound cluster would be tagged as fenced.
     let read = serde_json::from_value(payload.clone()).unwrap();
     let Input::Finish(read) = read else { panic!("it is not the end of a recovery") };
+    assert_eq!(read.comparison.as_ref().map(|found| found.tables), Some(3));
     assert_eq!(read.safety_clone.map(|clone| clone.cluster), Some(safety_clone().cluster));
     let mut lacking = payload;
     lacking.as_object_mut().unwrap().remove("report");
