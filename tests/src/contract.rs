@@ -653,7 +653,7 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
 
 #[test]
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
-    for (name, state, _) in Machine::rewind().invocations() {
+    for (name, state, _) in Machine::rewind().invocations().filter(|(name, ..)| !OPTIONAL.contains(name)) {
         let catches = state["Catch"].as_array().unwrap();
         // Nothing that fails there stops anything, and nothing is undone.
         if catches.iter().all(|catch| catch["Next"] == state["Next"] || catch["Next"] == "KeepRestored") {
