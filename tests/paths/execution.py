@@ -4,6 +4,7 @@ made. The three machines have more to look at, in restore.py and backtrack.py, u
 
 import json
 import os
+import re
 import time
 
 from scenario import FORGED, OPEN, UNDOS, VALUE, slug
@@ -236,6 +237,8 @@ def problems_of_output(scenario, recovery, ended):
             marks.append("AwaitSafetyClone")  # the same state as AwaitRewind, told apart
         # A state that failed has no end, and nothing that follows is undone.
         failed = [state for state, entries in scenario.script.items() if entries[-1].get("always") and "error" in entries[-1]]
+        # A call before the one that failed has left its time.
+        failed = [state for state in failed if not any("answer" in entry for entry in scenario.script[state])]
         # FailOver leads on with a difference, and keeps its time.
         marks = [state for state in marks if state not in failed or state == "FailOver"]
         if set(output["timings"]) != set(marks):

@@ -6,6 +6,9 @@ use crate::document::Document;
 use rewind_core::comparison::{Comparison, DifferingTable, NotCompared, RowChanges};
 use rewind_core::{cut, format_time};
 
+/// The longest part of a line that is kept where it is cut: the remark about its length is within the line.
+const CUT: usize = LINE_MAX - 30;
+
 /// Formats a comparison in full.
 pub(super) fn not_carried_over(found: &Comparison) -> Document {
     let mut document = Document::new();
@@ -44,7 +47,7 @@ pub(super) fn in_short(found: &Comparison) -> Document {
     let mut document = Document::new();
     if found.tables == 0 {
         let why = found.notes.first().map_or("no table was compared", String::as_str);
-        document.warning(cut(&format!("what is not carried over was not counted: {why}"), LINE_MAX));
+        document.warning(cut(&format!("what is not carried over was not counted: {why}"), CUT));
         return document;
     }
     match found.differing.first() {
@@ -64,7 +67,7 @@ pub(super) fn in_short(found: &Comparison) -> Document {
                     rows(most.changes)
                 ),
             };
-            document.warning(cut(&text, LINE_MAX));
+            document.warning(cut(&text, CUT));
         }
     }
     if let Some(text) = not_all(found) {
@@ -103,7 +106,7 @@ fn not_all(found: &Comparison) -> Option<String> {
     let not_compared = found.not_compared_total();
     let tables = (not_compared > 0).then(|| format!("{} not compared", number(not_compared, "table")));
     let parts: Vec<String> = tables.into_iter().chain(found.notes.first().cloned()).collect();
-    (!parts.is_empty()).then(|| cut(&parts.join("; "), LINE_MAX))
+    (!parts.is_empty()).then(|| cut(&parts.join("; "), CUT))
 }
 
 /// The moment up to which writes are counted.
