@@ -16,6 +16,9 @@ const APPROVAL: u64 = hours(24);
 /// One round of a loop around await-rewind, which polls for nearly four minutes.
 const POLLING_ROUND: u64 = 232;
 
+/// One round of the loop around compare-tables, which returns sooner only where all tables are done.
+const COMPARING_ROUND: u64 = 180;
+
 /// One round of another loop: the TTL of a record is waited for.
 const ROUND: u64 = 52;
 
@@ -67,10 +70,13 @@ impl Budget {
             })
             .collect();
         let rounds = loops.iter().map(|(state, seconds)| {
-            let polls = looped(states, state).is_some_and(|name| {
-                states.iter().any(|state| state.name == name && state.function == Some("AwaitRewind"))
-            });
-            seconds / if polls { POLLING_ROUND } else { ROUND } + 1
+            let called = looped(states, state).and_then(|name| states.iter().find(|state| state.name == name));
+            let round = match called.and_then(|state| state.function) {
+                Some("AwaitRewind") => POLLING_ROUND,
+                Some("CompareTables") => COMPARING_ROUND,
+                _ => ROUND,
+            };
+            seconds / round + 1
         });
         let calls = |state: &&State| matches!(state.retries, Retries::Function | Retries::Slice | Retries::Optional);
         let outlasting: Vec<&State> =
@@ -148,7 +154,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12)),
                 ("AreInstancesReady", hours(2)),
-                ("IsComparisonDone", hours(1)),
+                ("IsComparisonDone", 1_800),
                 ("IsApprovalValid", hours(1)),
                 ("IsInSync", 0),
                 ("IsCutoverConfirmed", hours(1)),

@@ -164,7 +164,7 @@ fn budget(text: &mut String, machine: &Machine) -> Result {
         let of = |budget: &Budget| match budget.loops.iter().find(|(name, _)| *name == state.name) {
             // A loop whose time counts towards that of the next one.
             Some((_, 0)) => "–".to_owned(),
-            Some((_, seconds)) => format!("{} h", seconds / hours(1)),
+            Some((_, seconds)) => format!("{} h", seconds.div_ceil(hours(1))),
             None => "–".to_owned(),
         };
         writeln!(text, "| {} gives up | {} | {} |", state.name, of(restore), of(backtrack))?;
@@ -184,7 +184,7 @@ fn budget(text: &mut String, machine: &Machine) -> Result {
         "| reserve for calls that take their whole timeout again and again | {0} h | {0} h |",
         RESERVE / hours(1)
     )?;
-    let sum = |budget: &Budget| budget.seconds() / hours(1);
+    let sum = |budget: &Budget| budget.seconds().div_ceil(hours(1));
     writeln!(text, "| together | {} h | {} h |", sum(restore), sum(backtrack))?;
     writeln!(
         text,

@@ -27,6 +27,10 @@ pub const ACTIONS: &[&str] = &[
 /// are a few each minute; that many rows more are compared by their values.
 const MADE_BEFORE_FRONTIER: u64 = 65_536;
 
+/// The most time that logging in takes again, out of the time for comparing.
+const LOGGING_IN: Duration =
+    timeouts::READERS.saturating_add(timeouts::DATABASE_CONNECT).saturating_add(timeouts::DATABASE_LOGIN);
+
 /// The step.
 #[derive(Debug)]
 pub struct CompareTables<C, S, K> {
@@ -93,9 +97,18 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for CompareTables<C, S, K> {
             found.stop("the time for it was over");
             return Ok(Output::Summary(found));
         }
-        input.after = found.after.clone();
-        found.add(self.compare(&input, left.min(timeouts::COMPARING)).await?);
-        Ok(Output::Summary(found))
+        let (began, budget) = (self.clock.now(), left.min(timeouts::COMPARING));
+        let mut rest = budget;
+        // Again and again, although few tables are compared at once: the history of an execution has no room for thousands of calls.
+        loop {
+            input.after = found.after.take();
+            found.add(self.compare(&input, rest).await?);
+            let used = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
+            rest = budget.saturating_sub(used + LOGGING_IN);
+            if found.after.is_none() || rest < timeouts::COMPARE_AT_LEAST {
+                return Ok(Output::Summary(found));
+            }
+        }
     }
 }
 

@@ -4,11 +4,9 @@
 use crate::conclude::{printable, reading};
 use crate::json::Json;
 use crate::retry::ANY;
-use crate::state::{Recoveries, Situation, State, hours, set_to};
+use crate::state::{Recoveries, Situation, State, set_to};
 use crate::timeouts;
-
-/// The longest time for it: `compare` is no longer.
-const LONGEST: u64 = hours(1);
+use rewind_core::COMPARE_MAX;
 
 /// The reason why nothing was added to the summary.
 const WHY: &str = "'not compared any further: ' & $substring($read({'Error': $states.errorOutput.Error, 'Cause': \
@@ -49,7 +47,7 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment("Each call goes on after the table that the last one came to. When the time is over, nothing is left to go on with.")
             .when("$not($exists($comparison.after))", "IsApprovalNeeded")
-            .bounded(LONGEST, Recoveries::Restore)
+            .bounded(COMPARE_MAX.as_secs().unsigned_abs(), Recoveries::Restore)
             .next("CompareTables"),
     ]
 }
