@@ -24,6 +24,7 @@ impl Steps {
             Strategy::Restore | Strategy::Auto => {
                 states.extend(["StartRestore", "AwaitRewind", "AddInstances", "AwaitInstances", "HoldJobs", "Verify"]);
                 if !plan.dns.is_empty() {
+                    states.extend((plan.compare_seconds > 0).then_some("CompareTables"));
                     states.extend(asks.then_some("RequestApproval"));
                     states.extend(["FenceSource", "SwapDns", "ConfirmCutover"]);
                 }
