@@ -63,6 +63,13 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_is_a_step_however_often_it_is_entered() {
+        let mut steps = Steps::of(&Plan { approval: Approval::Required, compare_seconds: 300, ..plan() });
+        let found = ["Verify", "CompareTables", "CompareTables", "RequestApproval"].map(|state| steps.enter(state));
+        assert_eq!(found, [Some((8, 14)), Some((9, 14)), Some((9, 14)), Some((10, 14))]);
+    }
+
+    #[test]
     fn a_recovery_that_moves_records_has_thirteen_steps_and_moves_something_from_the_tenth_on() {
         let mut steps = Steps::of(&Plan { approval: Approval::Required, ..plan() });
         assert_eq!(steps.enter("AwaitInstances"), Some((6, 13)));
