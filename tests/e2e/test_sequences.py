@@ -456,9 +456,9 @@ class Sequence:
         self.fail(f"after {COMMANDS} printed commands {'; '.join(left)}")
 
 
-def create(stack, name, engine):
+def create(stack, name, engine, **settings):
     """A cluster with three orders, and an application that logs in to it."""
-    cluster = Cluster.create(stack, name, engine=engine)
+    cluster = Cluster.create(stack, name, engine=engine, **settings)
     # Read once: it is asked for while the cluster changes.
     cluster._password = cluster.password
     cluster.sql([
