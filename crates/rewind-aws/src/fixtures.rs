@@ -302,6 +302,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         undoes: None,
         fence_begun_at: None,
         lift: None,
+        cancel: None,
         clean_up: None,
         opening: None,
         last_opening: None,

@@ -168,6 +168,8 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
             Some("null") => Some(LiftNote::NotBegun),
             Some(at) => Some(LiftNote::Begun(time(at)?)),
         },
+        // Whoever reads it wants to know of an undo: one that cannot be read keeps nobody from another.
+        cancel: json(item, "cancel", &mut Vec::new()),
         clean_up: json(item, "cleanUp", &mut unreadable),
         opening: json(item, "opening", &mut unreadable),
         last_opening: json(item, "lastOpening", &mut unreadable),

@@ -124,6 +124,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         undoes: execution.input.get("recovery").and_then(Value::as_str).map(ToOwned::to_owned),
         fence_begun_at: None,
         lift: None,
+        cancel: None,
         clean_up: None,
         opening: None,
         last_opening: None,

@@ -92,6 +92,15 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 /// Tells what an undo would do now, for whoever has not confirmed it.
 fn consequence(recovery: &RecoveryRecord) -> String {
     let (source, restored) = (&recovery.cluster, recovery.new_cluster.as_deref().unwrap_or("the restored cluster"));
+    if recovery.plan.is_none() {
+        return format!("{} would end now; it has no plan yet, and has changed nothing", recovery.id);
+    }
+    if recovery.let_in_since().is_some() {
+        return format!(
+            "clients would be let in to {source} now, if they are not, with its data as {} rewound it, and {restored} would be kept",
+            recovery.id
+        );
+    }
     if recovery.is_in_place() && recovery.fence_begun_at.is_some() {
         return format!(
             "{source} would be taken forward now to where it was before {} rewound it, if it did, and compared with {restored}; then its \

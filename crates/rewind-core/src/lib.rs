@@ -78,7 +78,7 @@ pub use poll::Polling;
 pub use printable::{HIDDEN, printable, printable_json, printable_lines};
 pub use proposal::Proposal;
 pub use record::{
-    CleanUpRecord, LiftNote, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord,
+    CancelNote, CleanUpRecord, LiftNote, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord,
 };
 pub use refusals::{Undoing, kept_after_all};
 pub use report_size::{PLAN_MAX, REPORT_MAX};

@@ -40,6 +40,8 @@ impl Outcome {
         match self {
             Self::Planned(_) => Ending::Planned,
             Self::Recovered(_) => Ending::Recovered,
+            // Clients were let in to the rewound data, and nothing was taken back.
+            Self::Undone(undone) if undone.stays_rewound => Ending::Recovered,
             Self::Undone(_) => Ending::Undone,
         }
     }
@@ -288,6 +290,9 @@ pub struct Undone {
     /// The records that were moved back; empty where that could not be recorded in the table.
     #[serde(default)]
     pub dns: Vec<MovedRecord>,
+    /// True of a recovery in place that had begun to let clients in: they are in, the source stays rewound, and the safety clone is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays_rewound: bool,
     /// A sentence for each change that was made.
     #[serde(default)]
     pub undone: Vec<String>,

@@ -43,6 +43,10 @@ pub struct RecoveryRecord {
     /// The note on letting clients in to rewound data; none before the fence, in a list, and in a record of an earlier version.
     #[serde(skip)]
     pub lift: Option<LiftNote>,
+    /// The note of an undo that ends the recovery; none in a list.
+    // The undo itself is in the record once it has an end.
+    #[serde(skip)]
+    pub cancel: Option<CancelNote>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
     /// The way into what it left behind, while it is open to somebody.
@@ -98,6 +102,13 @@ pub enum LiftNote {
     NotBegun,
     /// Clients may have been let in since that time.
     Begun(Timestamp),
+}
+
+/// The note of an undo that a recovery is to end for it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CancelNote {
+    /// The execution of the undo.
+    pub id: String,
 }
 
 /// The part of a recovery that an undo needs where the recovery has no output.

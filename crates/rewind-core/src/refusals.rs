@@ -2,10 +2,11 @@
 //! decide which commands are offered, so that nobody is offered one that is refused. The state machines check more.
 
 use crate::names::KEEP_UNTIL_TAG;
-use crate::outcome::{Ending, Recovered};
+use crate::outcome::Ending;
 use crate::record::{LiftNote, RecoveryRecord};
 use crate::request::Strategy;
 use crate::time::format_time;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The recoveries that an undo is asked for.
@@ -100,21 +101,20 @@ impl RecoveryRecord {
         }
         // What a recovery that has no end did, the state machine finds out: the record, the zone and the fence tell it.
         match self.outcome.as_ref().and_then(|outcome| outcome.recovered()) {
-            Some(recovered) => why_not_moved_back(recovered),
+            Some(recovered) if recovered.strategy == Strategy::Backtrack => {
+                let safety_clone = recovered.safety_clone.as_ref().map(|clone| clone.cluster.as_str());
+                Some(self.why_not_forward(safety_clone, recovered.fence.as_ref().map(|fence| fence.fenced_at)))
+            }
+            Some(recovered) => recovered.dns.is_empty().then(|| format!("it moved no traffic of {}", recovered.cluster)),
             None if self.moved.is_some() => None,
-            None if self.plan.is_none() => Some(self.why_nothing_to_undo()),
+            // The state machine ends it: it has changed nothing.
+            None if self.plan.is_none() && self.is_open() => None,
+            None if self.plan.is_none() => Some(
+                "it ended before it had a plan, so it has changed nothing, and there is nothing to undo; next step: start a recovery".to_owned(),
+            ),
+            None if self.state == "Recovered" && self.is_in_place() => Some(self.why_not_forward(None, None)),
             None if self.state == "Recovered" => Some("its outcome is not in the table".to_owned()),
             None => self.why_not_stopped_half_way(),
-        }
-    }
-
-    fn why_nothing_to_undo(&self) -> String {
-        match self.is_open() {
-            true => "it has no plan yet, so it has changed nothing; next step: ask for its status, and undo it when it has one"
-                .to_owned(),
-            false => "it ended before it had a plan, so it has changed nothing, and there is nothing to undo; next step: start a \
-                      recovery"
-                .to_owned(),
         }
     }
 
@@ -128,15 +128,42 @@ impl RecoveryRecord {
         };
         match self.lift {
             Some(LiftNote::NotBegun) => None,
+            // Of one that is over, the undo lets clients in and takes nothing back.
+            Some(LiftNote::Begun(_)) if !self.is_open() => None,
             Some(LiftNote::Begun(at)) => Some(format!(
-                "it has rewound and verified {cluster}, and began at {} to let clients in again: going forward would throw away what \
-                 they may have written since; next step: {page}",
-                format_time(at)
+                "it has rewound and verified {cluster}, and lets clients in since {}: going forward would throw away what they may have \
+                 written since; next step: let it end: rewind status {id} --follow; if it hangs, stop its execution ({}), and rewind undo \
+                 {id} lets clients in",
+                format_time(at),
+                self.execution_arn
             )),
             None => Some(format!(
                 "at {began} it began to rewind {cluster} in place, by an earlier version, which did not note whether clients are in \
                  again, and no undo of {id} finds out; next step: {page}"
             )),
+        }
+    }
+
+    /// Explains why a recovery in place that has ended well is not taken forward again, and names what is left to do, with the safety clone
+    /// and the moment of the fence, where they are known.
+    fn why_not_forward(&self, safety_clone: Option<&str>, fenced_at: Option<Timestamp>) -> String {
+        let safety_clone = safety_clone.or(self.new_cluster.as_deref()).unwrap_or("its safety clone");
+        let before = fenced_at.map_or_else(|| "the moment before its fence".to_owned(), |at| at.to_string());
+        format!(
+            "it rewound {} in place, and clients have written to it since, or may have: going forward again would throw that away; \
+             next step: copy what is missed from {safety_clone}, which holds what it was before; or, if Backtrack reaches it, start a \
+             recovery in place to {before}, which keeps what is there now on a safety clone of its own",
+            self.cluster
+        )
+    }
+
+    /// The time at which a recovery in place that is over began to let clients in to the rewound data; none of any other. Its undo lets them
+    /// in, if they are not, and takes nothing back.
+    pub fn let_in_since(&self) -> Option<Timestamp> {
+        let is_over = self.is_in_place() && !self.is_open();
+        match self.lift {
+            Some(LiftNote::Begun(at)) if is_over && self.state != Ending::Recovered.name() => Some(at),
+            _ => None,
         }
     }
 
@@ -202,21 +229,4 @@ pub fn kept_after_all(cluster: &str) -> String {
         "if {cluster} is still there and is to be kept, move its tag {KEEP_UNTIL_TAG} or take it off: the next run of the clean-up takes \
          the deletion back"
     )
-}
-
-fn why_not_moved_back(recovered: &Recovered) -> Option<String> {
-    if recovered.strategy == Strategy::Backtrack {
-        let safety_clone = recovered.safety_clone.as_ref().map_or("its safety clone", |clone| clone.cluster.as_str());
-        let before = recovered
-            .fence
-            .as_ref()
-            .map_or_else(|| "the moment before its fence".to_owned(), |fence| fence.fenced_at.to_string());
-        return Some(format!(
-            "it rewound {} in place, and clients have written to it since, or may have: going forward again would throw that away; \
-             next step: copy what is missed from {safety_clone}, which holds what it was before; or, if Backtrack reaches it, start a \
-             recovery in place to {before}, which keeps what is there now on a safety clone of its own",
-            recovered.cluster
-        ));
-    }
-    recovered.dns.is_empty().then(|| format!("it moved no traffic of {}", recovered.cluster))
 }

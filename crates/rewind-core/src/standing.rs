@@ -5,6 +5,7 @@ mod lasted;
 
 use crate::names::CLEAN_UP_HOLDER;
 use crate::opening::Opening;
+use crate::outcome::Ending;
 use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
 use crate::time::{format_time, format_time_in};
@@ -167,7 +168,9 @@ impl Standing {
     /// Derives how things stand from a record and from what was seen.
     pub fn of(recovery: &RecoveryRecord, world: &World) -> Self {
         let names = Names::of(recovery);
-        let after_end = world.fences.found().filter(|_| world.runs.found() == Some(&false));
+        // What is begun is noted before the fence is, and the fence may be refused: without a record of it clients were never kept out.
+        let was_made = |fences: &&FencesSeen| fences.source || fences.source_lifted_at.is_some();
+        let after_end = world.fences.found().filter(|_| world.runs.found() == Some(&false)).filter(was_made);
         let lasted =
             after_end.and_then(|fences| Lasted::of(recovery, fences.source_lifted_at.filter(|_| !fences.source)));
         Self {
@@ -364,6 +367,7 @@ fn clusters<'a>(names: &'a Names<'_>, world: &'a World) -> [(&'a Seen<Option<Clu
 
 fn brief(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> String {
     let mut parts = vec![format!("traffic: {}", serving(names, world))];
+    parts.extend(undo_at_work(recovery, world).map(|undo| format!("undo: {undo}")));
     parts.extend(world.fences.found().is_none().then(|| "fences: not seen".to_owned()));
     let fenced: Vec<&str> = fenced(names, world).map(|(cluster, _)| cluster).collect();
     parts.extend((!fenced.is_empty()).then(|| format!("fenced: {}", fenced.join(" and "))));
@@ -449,10 +453,11 @@ fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<
 fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>) -> Vec<SafeCommand> {
     let id = &recovery.id;
     let cancel = recovery.why_not_undoable(Undoing::Cancel).is_none().then(|| {
-        command(
-            format!("rewind cancel {id}"),
-            format!("ends it and undoes what it has done: traffic is on {} then; asks first", names.source),
-        )
+        let effect = match names.has_no_plan_yet {
+            true => "ends it: it has changed nothing; asks first".to_owned(),
+            false => format!("ends it and undoes what it has done: traffic is on {} then; asks first", names.source),
+        };
+        command(format!("rewind cancel {id}"), effect)
     });
     match recovery.state.as_str() {
         "AwaitingApproval" => [
@@ -479,9 +484,14 @@ fn commands_after_its_end(
     if let Some(LeaseSeen { holder, until }) = other_holder(recovery, world) {
         let source = names.source;
         // No recovery, so it has no status.
-        if holder.starts_with(CLEAN_UP_HOLDER) {
+        let other = match holder {
+            _ if holder.starts_with(CLEAN_UP_HOLDER) => Some("is the clean-up, which"),
+            _ if is_opening(holder) => Some("opens what another recovery left behind, or closes it, and"),
+            _ => None,
+        };
+        if let Some(other) = other {
             let effect = format!(
-                "shows this again: {holder} is the clean-up, which holds the lease of {source} until {until} at the latest; it changes nothing"
+                "shows this again: {holder} {other} holds the lease of {source} until {until} at the latest; it changes nothing"
             );
             return vec![command(format!("rewind status {}", recovery.id), effect)];
         }
@@ -489,14 +499,17 @@ fn commands_after_its_end(
         return vec![command(format!("rewind status {holder}"), effect)];
     }
     let id = &recovery.id;
+    let undoing = undo_at_work(recovery, world);
     let resume = || {
-        is_resumable(recovery, world, fences).then(|| {
+        // It would be refused the lease, and what the undo finds decides whether there is anything to go on from.
+        (undoing.is_none() && is_resumable(recovery, world, fences)).then(|| {
             command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored))
         })
     };
     // Traffic cannot go back to a cluster that is gone.
     let is_undoable = world.source != Seen::Found(None) && recovery.why_not_undoable(Undoing::Undo).is_none();
-    let undo = || is_undoable.then(|| command(format!("rewind undo {id}"), effect_of_undo(names, world, fences)));
+    let undo =
+        || is_undoable.then(|| command(format!("rewind undo {id}"), effect_of_undo(recovery, names, world, fences)));
     let safe: Vec<SafeCommand> = match recovery.state.as_str() {
         "Recovered" if names.in_place || world.records.is_empty() || world.source.found().is_none() => Vec::new(),
         "Recovered" => undo().into_iter().collect(),
@@ -514,8 +527,39 @@ fn commands_after_its_end(
         .opening
         .as_ref()
         .map(|_| command(format!("rewind open {id} --close"), "ends the reading of whoever it is open to".to_owned()));
-    let safe: Vec<SafeCommand> = safe.into_iter().chain(close).collect();
+    let follow_undo = undoing.map(|undo| {
+        let effect = "follows its undo; it changes nothing".to_owned();
+        command(format!("rewind status {undo} --follow"), effect)
+    });
+    let is_elsewhere = |record: &RecordSeen| matches!(record.leads, Seen::Found(LeadsTo::Elsewhere(_)));
+    // Of a later recovery, whose undo comes first. This one's would change nothing.
+    let find_out = (world.records.iter().any(is_elsewhere) && !safe.is_empty()).then(|| {
+        let effect = "shows this again: a record leads to neither cluster; rewind list shows whether a later recovery moved it, and that \
+                      one is undone first; it changes nothing";
+        command(format!("rewind status {id}"), effect.to_owned())
+    });
+    let safe: Vec<SafeCommand> = follow_undo.into_iter().chain(find_out).chain(safe).chain(close).collect();
     if safe.is_empty() { vec![again(id)] } else { safe }
+}
+
+/// The undo of the recovery that holds its lease, or has it ended and waits for that: it runs, or was stopped a few minutes ago.
+fn undo_at_work<'a>(recovery: &'a RecoveryRecord, world: &'a World) -> Option<&'a str> {
+    let lease = world.lease.found().and_then(Option::as_ref);
+    let holder = lease.map(|lease| lease.holder.as_str());
+    let holder =
+        holder.filter(|holder| holder.strip_prefix(recovery.id.as_str()).is_some_and(|rest| rest.starts_with("-undo")));
+    // Every end of an undo takes the note away, or says that a person has to look.
+    let is_ending = recovery.is_open() || recovery.state == Ending::Stopped.name();
+    holder.or_else(|| recovery.cancel.as_ref().filter(|_| is_ending).map(|cancel| cancel.id.as_str()))
+}
+
+/// True of a holder that opens what a recovery left behind, or closes it: no recovery, so it has no status.
+fn is_opening(holder: &str) -> bool {
+    let name = match holder.rsplit_once('-') {
+        Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => holder,
+    };
+    ["-open", "-close"].iter().any(|end| name.ends_with(end))
 }
 
 /// The lease, where neither the recovery nor an undo of it holds it.
@@ -545,8 +589,14 @@ fn is_resumable(recovery: &RecoveryRecord, world: &World, fences: FencesSeen) ->
 }
 
 /// Tells what an undo does, by where the records lead now: a person may have moved them or lifted the fence.
-fn effect_of_undo(names: &Names<'_>, world: &World, fences: FencesSeen) -> String {
+fn effect_of_undo(recovery: &RecoveryRecord, names: &Names<'_>, world: &World, fences: FencesSeen) -> String {
     let source = names.source;
+    if recovery.let_in_since().is_some() {
+        return format!(
+            "lets clients in to {source}, if they are not: it stays rewound, and {} is kept; asks first",
+            names.restored
+        );
+    }
     if names.in_place && fences.source {
         return format!(
             "takes {source} forward to where it was, if it is rewound, compares it with {}, and lifts its fence; asks first",

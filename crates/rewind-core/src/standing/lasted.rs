@@ -17,8 +17,8 @@ pub(super) struct Lasted {
 }
 
 impl Lasted {
-    /// Derives it from the record of a recovery that does not run any more, and from the time at which the fence of its source was lifted,
-    /// if it is; none where nothing was fenced, and where the output has it.
+    /// Derives it from the record of a recovery that does not run any more and fenced its source, and from the time at which that fence was
+    /// lifted, if it is; none where it noted none, and where the output has it.
     pub(super) fn of(recovery: &RecoveryRecord, lifted_at: Option<Timestamp>) -> Option<Self> {
         let begun = recovery.fence_begun_at.filter(|_| recovery.outcome.is_none())?;
         // Its own way back lifts the fence when the records lead to the source again. A person lifts it whenever they like, and

@@ -3,7 +3,7 @@
 use super::*;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::record::{CleanUpRecord, LiftNote, PossiblyMoved};
+use crate::record::{CancelNote, CleanUpRecord, LiftNote, PossiblyMoved};
 use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generate;
 use serde_json::json;
@@ -50,6 +50,7 @@ fn record(state: &str) -> RecoveryRecord {
         undoes: None,
         fence_begun_at: None,
         lift: None,
+        cancel: None,
         clean_up: None,
         opening: None,
         last_opening: None,
@@ -137,21 +138,23 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
 }
 
 #[test]
-fn one_without_a_plan_names_its_own_records_alone_and_is_neither_cancelled_nor_undone() {
+fn one_without_a_plan_names_its_own_records_alone_and_is_cancelled_while_it_runs() {
     let unplanned = |state: &str| RecoveryRecord { plan: None, new_cluster: None, outcome: None, ..record(state) };
     let unmoved =
         |runs| World { records: Vec::new(), restored: Seen::Found(None), ..world(runs, LeadsTo::Source, false, false) };
-    for (state, runs, traffic, command) in [
-        ("Running", true, "this recovery has moved no record yet", "rewind status r-1 --follow"),
-        ("Stopped", false, "this recovery moves no record", "rewind status r-1"),
-        ("NothingChanged", false, "this recovery moves no record", "rewind status r-1"),
-        ("NeedsOperator", false, "this recovery moves no record", "rewind status r-1"),
-        ("Planned", false, "this recovery moves no record", "rewind status r-1"),
+    let running: &[&str] = &["rewind status r-1 --follow", "rewind cancel r-1"];
+    let over: &[&str] = &["rewind status r-1"];
+    for (state, runs, traffic, expected) in [
+        ("Running", true, "this recovery has moved no record yet", running),
+        ("Stopped", false, "this recovery moves no record", over),
+        ("NothingChanged", false, "this recovery moves no record", over),
+        ("NeedsOperator", false, "this recovery moves no record", over),
+        ("Planned", false, "this recovery moves no record", over),
     ] {
         let standing = Standing::of(&unplanned(state), &unmoved(runs));
         assert_eq!(standing.traffic, [traffic], "{state}");
         let commands: Vec<&str> = standing.commands.iter().map(|command| command.command.as_str()).collect();
-        assert_eq!(commands, [command], "{state}");
+        assert_eq!(commands, expected, "{state}");
     }
     let unreadable = RecoveryRecord { unreadable: vec!["plan cannot be read".into()], ..unplanned("Stopped") };
     let standing = Standing::of(&unreadable, &unmoved(false));
@@ -178,13 +181,60 @@ fn a_lease_of_the_clean_up_leads_to_no_status_of_its_own() {
 
 #[test]
 fn a_lease_of_ones_own_or_of_ones_undo_hides_no_command() {
-    for (holder, command) in
-        [("r-1", "rewind undo r-1"), ("r-1-undo-2", "rewind undo r-1"), ("r-2", "rewind status r-2")]
-    {
+    let held = |holder: &str, leads| {
         let lease = LeaseSeen { holder: holder.into(), until: Timestamp::UNIX_EPOCH };
-        let stopped = World { lease: Seen::Found(Some(lease)), ..world(false, LeadsTo::Restored, true, false) };
-        assert_eq!(commands_of("Stopped", &stopped), [command], "{holder}");
+        World { lease: Seen::Found(Some(lease)), ..world(false, leads, true, false) }
+    };
+    for (holder, commands) in [
+        ("r-1", vec!["rewind undo r-1"]),
+        ("r-1-undo-2", vec!["rewind status r-1-undo-2 --follow", "rewind undo r-1"]),
+        ("r-1-open", vec!["rewind undo r-1"]),
+        ("r-2", vec!["rewind status r-2"]),
+        // Neither has a status.
+        ("r-2-open", vec!["rewind status r-1"]),
+        ("r-2-close-3", vec!["rewind status r-1"]),
+    ] {
+        assert_eq!(commands_of("Stopped", &held(holder, LeadsTo::Restored)), commands, "{holder}");
     }
+    // A resume would be refused the lease, and the undo may leave nothing to go on from.
+    let unfenced = |holder| World {
+        fences: Seen::Found(FencesSeen { source: false, restored: false, source_lifted_at: None }),
+        ..held(holder, LeadsTo::Source)
+    };
+    assert_eq!(commands_of("Stopped", &unfenced("r-1"))[0], "rewind resume r-1");
+    let under_undo = Standing::of(&record("Stopped"), &unfenced("r-1-undo"));
+    assert!(under_undo.brief.contains("undo: r-1-undo"), "{}", under_undo.brief);
+    let commands: Vec<&str> = under_undo.commands.iter().map(|safe| safe.command.as_str()).collect();
+    assert_eq!(commands, ["rewind status r-1-undo --follow", "rewind undo r-1"]);
+}
+
+#[test]
+fn an_undo_that_waits_for_the_end_of_a_recovery_is_told_before_it_has_the_lease() {
+    let cancel = Some(CancelNote { id: "r-1-undo".into() });
+    let of = |state: &str| {
+        let cancelled = RecoveryRecord { cancel: cancel.clone(), ..record(state) };
+        Standing::of(&cancelled, &world(false, LeadsTo::Source, false, false))
+    };
+    for state in ["Stopped", "Running"] {
+        let standing = of(state);
+        assert_eq!(standing.commands[0].command, "rewind status r-1-undo --follow", "{state}");
+        assert!(standing.brief.contains("undo: r-1-undo"), "{state}: {}", standing.brief);
+        assert!(!standing.commands.iter().any(|safe| safe.command.starts_with("rewind resume")), "{standing:?}");
+    }
+    // It has an end of its own.
+    assert!(!of("NeedsOperator").brief.contains("undo:"));
+}
+
+#[test]
+fn where_a_record_leads_elsewhere_the_recovery_that_moved_it_is_to_be_found_first() {
+    let moved = world(false, LeadsTo::Elsewhere("orders-r-2.example.com".into()), true, false);
+    for state in ["Recovered", "Stopped"] {
+        let commands = Standing::of(&record(state), &moved).commands;
+        let names: Vec<&str> = commands.iter().map(|safe| safe.command.as_str()).collect();
+        assert_eq!(names, ["rewind status r-1", "rewind undo r-1"], "{state}");
+        assert!(commands[0].effect.contains("rewind list shows whether a later recovery moved it"), "{commands:?}");
+    }
+    assert_eq!(commands_of("Undone", &moved), ["rewind status r-1"]);
 }
 
 #[test]
@@ -199,7 +249,7 @@ fn in_place_clients_use_the_source_in_every_state() {
 }
 
 #[test]
-fn in_place_the_undo_is_offered_until_clients_were_let_in() {
+fn in_place_the_undo_goes_forward_until_clients_were_let_in_and_lets_them_in_after_that() {
     let begun = Some(Timestamp::UNIX_EPOCH);
     let commands = |state: &str, runs, lift| {
         let in_place = RecoveryRecord { plan: Some(plan("backtrack")), fence_begun_at: begun, lift, ..record(state) };
@@ -211,10 +261,16 @@ fn in_place_the_undo_is_offered_until_clients_were_let_in() {
         let safe = commands(state, false, Some(LiftNote::NotBegun));
         assert!(safe[0].effect.contains("takes orders forward to where it was"), "{state}: {safe:?}");
         assert_eq!(names(safe), ["rewind undo r-1"], "{state}");
-        for lift in [None, Some(LiftNote::Begun(Timestamp::UNIX_EPOCH))] {
-            assert_eq!(names(commands(state, false, lift)), ["rewind status r-1"], "{state} with {lift:?}");
-        }
+        assert_eq!(names(commands(state, false, None)), ["rewind status r-1"], "{state} of an earlier version");
     }
+    let let_in = Some(LiftNote::Begun(Timestamp::UNIX_EPOCH));
+    for state in ["Stopped", "NeedsOperator"] {
+        let safe = commands(state, false, let_in);
+        assert!(safe[0].effect.contains("lets clients in to orders, if they are not: it stays rewound"), "{safe:?}");
+        assert_eq!(names(safe), ["rewind undo r-1"], "{state}");
+    }
+    // Once it is settled so, nothing goes forward over what clients write.
+    assert_eq!(names(commands("Recovered", false, let_in)), ["rewind status r-1"]);
     let running = ["rewind status r-1 --follow", "rewind cancel r-1"];
     assert_eq!(names(commands("Running", true, Some(LiftNote::NotBegun))), running);
     assert_eq!(names(commands("Running", true, Some(LiftNote::Begun(Timestamp::UNIX_EPOCH)))), running[..1]);
@@ -353,12 +409,9 @@ fn the_outage_of_one_that_ended_without_an_output_lasted_from_the_fence_until_it
     assert_eq!(Standing::of(&rolled_back, &lifted).outage_seconds, Some(42.25));
     // Clients may have been on the restored cluster for days when a person lifted it.
     let undone = RecoveryRecord { state: "NeedsOperator".into(), moved, ..begun.clone() };
-    for (record, world) in [
-        (&undone, &lifted),
-        (&begun, &ended(true, None)),
-        (&begun, &ended(false, None)),
-        (&begun, &ended(false, Some("2026-11-23T10:39:00Z"))),
-    ] {
+    for (record, world) in
+        [(&undone, &lifted), (&begun, &ended(true, None)), (&begun, &ended(false, Some("2026-11-23T10:39:00Z")))]
+    {
         let standing = Standing::of(record, world);
         let lasted = standing.outage_lasted.unwrap();
         assert!(
@@ -369,6 +422,8 @@ fn the_outage_of_one_that_ended_without_an_output_lasted_from_the_fence_until_it
     let none = |record: &RecoveryRecord, world: &World| assert_eq!(Standing::of(record, world).outage_lasted, None);
     none(&record("NothingChanged"), &lifted);
     none(&begun, &World { runs: Seen::Found(true), ..ended(true, None) });
+    // The fence was refused before its record was written, and nothing was closed.
+    none(&begun, &ended(false, None));
     none(&begun, &World { fences: Seen::Unseen("AccessDenied".into()), ..lifted });
 }
 

@@ -25,6 +25,10 @@ pub fn outcome(outcome: &Outcome) -> Document {
         Outcome::Recovered(recovered) => {
             document.heading(result(recovered));
         }
+        // The reason is among what was done.
+        Outcome::Undone(undone) if undone.stays_rewound => {
+            document.heading(format!("Not undone: {} stays rewound, and takes clients", undone.cluster));
+        }
         // One that was ended before it moved a record.
         Outcome::Undone(undone) if undone.dns.is_empty() => {
             document.heading(format!("Undone: {} has its traffic", undone.cluster));

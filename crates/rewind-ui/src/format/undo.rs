@@ -59,6 +59,19 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
 /// Formats the changes of an undo in place. There is no record to move back, and nothing to resume.
 fn undo_in_place(recovery: &RecoveryRecord) -> Document {
     let (cluster, mut document) = (&recovery.cluster, Document::new());
+    if let Some(at) = recovery.let_in_since() {
+        let safety_clone = recovery.new_cluster.as_deref().unwrap_or("the safety clone");
+        document.item(format!("lift the fence of {cluster}, if it is up: clients get in"));
+        document.item(format!("keep {safety_clone}, the safety clone, which holds what {cluster} held before"));
+        document.item(format!("release its lease on {cluster}"));
+        document.warning(format!(
+            "it takes nothing back: {cluster} stays rewound, as it was verified. {} began at {} to let clients in, and going forward would \
+             throw away what they may have written since",
+            recovery.id,
+            format_time(at)
+        ));
+        return document;
+    }
     match recovery.fence_begun_at {
         Some(at) => {
             let safety_clone = recovery.new_cluster.as_deref().unwrap_or("the safety clone");
@@ -97,7 +110,7 @@ fn records(recovery: &RecoveryRecord) -> &[MovedRecord] {
 mod tests {
     use super::*;
     use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, time};
-    use rewind_core::PossiblyMoved;
+    use rewind_core::{LiftNote, PossiblyMoved};
 
     #[test]
     fn in_place_nothing_is_moved_back_or_resumed_and_a_fence_that_was_begun_is_told() {
@@ -111,6 +124,18 @@ mod tests {
             assert!(text.contains(part), "{text}\nlacks {part}");
         }
         assert!(!text.contains("it has not") && !text.contains("rewind resume"), "{text}");
+        let lift = Some(LiftNote::Begun(time("2026-11-23T10:44:00Z")));
+        let let_in = RecoveryRecord {
+            state: "Stopped".into(),
+            fence_begun_at: begun,
+            lift,
+            ..recovery_record(&in_place_plan())
+        };
+        let text = undo(&let_in).to_string();
+        for part in ["lift the fence of orders, if it is up", "keep orders-e", "orders stays rewound", "10:44:00"] {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
+        assert!(!text.contains("forward to where it was") && !text.contains("delete"), "{text}");
         let stopped = RecoveryRecord { state: "Stopped".into(), fence_begun_at: begun, ..recovery_record(&plan()) };
         let text = undo(&stopped).to_string();
         assert!(text.contains("began to fence it at 2026-11-23T10:40:00Z") && !text.contains("has not"), "{text}");
