@@ -1,6 +1,7 @@
 //! Makes the safety clone of a cluster that is about to be rewound in place: a copy-on-write clone, taken while the fence is
 //! closed, so that it has every acknowledged write. It never changes the source. delete-restored deletes the clone.
 
+use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, describe_created};
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::Step;
@@ -21,11 +22,15 @@ pub struct CloneSource<C, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
+    /// The end of the recovery's lease; none where an earlier version passes none.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
 }
 
 impl<C, K> Step for CloneSource<C, K>
@@ -36,7 +41,7 @@ where
     type Input = Input;
     type Output = Restored;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+    async fn run(&self, Input { recovery, plan, lease_until }: Input) -> Result<Restored, StepError> {
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("a safety clone is kept in place only"))?;
         let now = self.clock.now();
         // A clone is always of now: the one of the first attempt is taken, and not a second one of a later moment.
@@ -63,8 +68,9 @@ where
             // RestoreType copy-on-write cannot be combined with RestoreToTime.
             origin: Origin::CloneOfNow,
             moment: now,
-            // Until the recovery has ended, nobody but its undo deletes it.
-            keep_until: None,
+            // From its first moment, so that whoever looks at a clone that a stopped recovery left sees how long it was to be kept. The
+            // clean-up deletes none without the mark of a safety clone, which the end of the recovery sets with the time that counts.
+            keep_until: lease_until.map(|end| plan.keep_undone_from(end)).transpose()?,
         };
         describe_created(&recovery, &new.create(&self.clusters, &self.clock).await?, now)
     }

@@ -12,7 +12,7 @@ fn step(clusters: &FakeRds, now: &str) -> CloneSource<FakeRds, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: in_place_plan() }
+    Input { recovery: recovery(), plan: in_place_plan(), lease_until: Some(time("2026-11-25T10:35:00.5Z")) }
 }
 
 /// Undoes the step as delete-restored does: the state machine has one undo for every cluster that a recovery created.
@@ -39,6 +39,8 @@ async fn the_clone_of_now_can_be_read_and_has_no_protection_that_would_keep_a_fa
     assert!(made.clone_group.is_some() && !made.deletion_protection);
     assert_eq!(made.security_groups, ["sg-app"]);
     assert_eq!((made.tag("team"), made.tag(RECOVERY_TAG)), (Some("orders"), Some("operation-001")));
+    // The lease, and `keepSource` after it. Without the mark the clean-up deletes none.
+    assert_eq!((made.tag(KEEP_UNTIL_TAG), made.tag(SAFETY_CLONE_OF_TAG)), (Some("2026-12-02T10:35:00Z"), None));
     assert_eq!(rds.find("orders"), source);
 }
 

@@ -1,18 +1,20 @@
-//! Keeps the restored cluster of a recovery that failed: tags it with the time until which it is kept, and names the way on. It
-//! deletes nothing and changes nothing else.
+//! Keeps the restored cluster of a recovery that failed: tags it with the time until which it is kept, and names the way on. The same with the
+//! safety clone of one in place whose data stays rewound. It deletes nothing and changes nothing else.
 
 use super::{Finish, KeepInput};
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, came_to_nothing, is_foreign};
-use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_aws::rds::{
+    Cluster, ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters, came_to_nothing, is_foreign,
+};
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Adopted, Clock, Plan, StepError, format_time, format_time_in};
 use serde::Serialize;
 
-/// The restored cluster, as it is kept.
+/// The restored cluster or the safety clone, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// The restored cluster; none if there is none, or its restore failed.
+    /// The cluster; none if there is none, or it came to nothing.
     pub cluster: Option<String>,
     /// The time until which it is kept; none if nothing deletes it by itself.
     pub keep_until: Option<Timestamp>,
@@ -54,6 +56,49 @@ where
                 kept(cluster, Some(until), &format!("until {}", format_time(until)), &way_on)
             }
             Until::People(until) => kept(cluster, None, &until, &way_on),
+        })
+    }
+
+    /// Keeps the safety clone for `keepSource` from now on, marked as that of the recovery, as the end of the recovery would have. A later
+    /// time, which people have set, stays.
+    pub(crate) async fn keep_safety_clone(&self, input: KeepInput) -> Result<Kept, StepError> {
+        let KeepInput { recovery, plan, lease_until, .. } = input;
+        let (id, name) = (recovery.id.as_str(), &plan.new_cluster);
+        let found = match self.clusters.cluster(name).await {
+            Err(error) if is_foreign(&error) => None,
+            found => found?,
+        };
+        let is_ours = |cluster: &Cluster| cluster.tag(RECOVERY_TAG) == Some(id) && cluster.status != "deleting";
+        let Some(cluster) = found.filter(is_ours) else {
+            let what = format!("there is no safety clone {name} any more");
+            return Ok(Kept { cluster: None, keep_until: None, what });
+        };
+        let kept = |keep_until: Option<Timestamp>, until: &str| Kept {
+            cluster: Some(name.clone()),
+            keep_until,
+            what: format!(
+                "the safety clone {name} holds what {} held before, and is kept {until}; rewind open {id} --from <address> opens it for \
+                 reading",
+                plan.cluster
+            ),
+        };
+        // Set when it was made, for as long as the recovery may run. Any other value is people's.
+        let own = lease_until.map(|end| plan.keep_undone_from(end)).transpose()?;
+        let least = plan.keep_undone_from(self.clock.now())?;
+        let until = match cluster.tag(KEEP_UNTIL_TAG).map(|tag| (tag, tag.parse::<Timestamp>())) {
+            Some((_, Ok(asked))) if Some(asked) != own => least.max(asked),
+            Some((tag, Err(_))) => {
+                let until = format!("until somebody deletes it, because its tag {KEEP_UNTIL_TAG} is \"{tag}\"");
+                return Ok(kept(None, &until));
+            }
+            Some((_, Ok(_))) | None => least,
+        };
+        let tags = [(SAFETY_CLONE_OF_TAG.to_owned(), id.to_owned()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
+        Ok(match self.clusters.tag(&cluster.arn, &tags).await? {
+            Tagged::Yes => kept(Some(until), &format!("until {}", format_time(until))),
+            Tagged::Full => {
+                kept(None, "until somebody deletes it: it has as many tags as RDS takes, and none of a time")
+            }
         })
     }
 }

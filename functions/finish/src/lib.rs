@@ -1,6 +1,6 @@
 //! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
 //! kept. Writes the output of the execution. It runs when clients are on the rewound data, so a failure undoes nothing. After a
-//! failure of the recovery it tags the restored cluster instead. `rewind undo` takes the tags off the source again, and
+//! failure of the recovery it tags the restored cluster instead, and the safety clone of one that was stopped while it let clients in. `rewind undo` takes the tags off the source again, and
 //! tags the restored cluster.
 
 mod keep;
@@ -50,7 +50,7 @@ pub struct Finish<C, K> {
 pub enum Input {
     /// The work is done.
     Finish(Box<FinishInput>),
-    /// It failed, and the restored cluster is kept.
+    /// It failed, and the restored cluster is kept; or in place it was stopped at its end, and the safety clone is.
     Keep(Box<KeepInput>),
     /// It is undone: the source is no longer kept, because it has its traffic.
     Undo(Box<UndoInput>),
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Input {
 pub enum Output {
     /// The output of the execution.
     Finished(Box<Outcome>),
-    /// The restored cluster, as it is kept.
+    /// The restored cluster or the safety clone, as it is kept.
     Kept(Kept),
 }
 
@@ -113,6 +113,8 @@ pub struct KeepInput {
 pub enum What {
     /// Keep the restored cluster.
     Keep,
+    /// Keep the safety clone of a recovery in place whose data stays rewound.
+    KeepSafetyClone,
 }
 
 /// The payload when the work is done.
@@ -172,7 +174,10 @@ where
             Input::Finish(input) => {
                 Output::Finished(Box::new(Outcome::Recovered(Box::new(self.finish(*input).await?))))
             }
-            Input::Keep(input) => Output::Kept(self.keep(*input).await?),
+            Input::Keep(input) => Output::Kept(match input.what {
+                What::Keep => self.keep(*input).await?,
+                What::KeepSafetyClone => self.keep_safety_clone(*input).await?,
+            }),
             Input::Undo(_) => return Err(StepError::bug("an undo was passed that is none")),
         })
     }
@@ -196,6 +201,9 @@ where
         let mut notes = report.notes;
         if plan.strategy == Strategy::Restore {
             notes.extend(self.release(&plan, &restored).await?);
+        }
+        if plan.strategy == Strategy::Restore && plan.dns.is_empty() {
+            notes.push(beside_note(&restored));
         }
         // Before all others: whoever reads the report has to look after it.
         notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
@@ -319,6 +327,16 @@ fn unconfirmed_note(restored: &Restored, why: &str) -> String {
     format!(
         "NOT CONFIRMED: the records point at {}, and that clients are there and nowhere else was not seen: {why}; nothing was \
          moved back; next step: connect by each name, look at what is behind it, and see that the source is still fenced",
+        restored.cluster
+    )
+}
+
+/// Formats the note that the restored cluster stays beside the source until people delete it.
+// It was handed over, and people may be on it by other names than ours: a time after which it goes is theirs to set.
+fn beside_note(restored: &Restored) -> String {
+    format!(
+        "nothing deletes {} by itself, and AWS bills it until somebody does; next step: when nobody needs it, rewind clusters shows how it is \
+         removed",
         restored.cluster
     )
 }

@@ -53,6 +53,9 @@ fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
     assert!(serde_json::from_value::<Input>(lacking).unwrap_err().to_string().contains("report"));
     let keep = serde_json::json!({ "recovery": recovery, "plan": plan, "what": "keep" });
     assert!(matches!(serde_json::from_value(keep).unwrap(), Input::Keep(_)));
+    let keep = serde_json::json!({ "recovery": recovery, "plan": plan, "what": "keepSafetyClone", "leaseUntil": null });
+    let Input::Keep(read) = serde_json::from_value(keep).unwrap() else { panic!("nothing is kept") };
+    assert_eq!((read.what, read.lease_until), (What::KeepSafetyClone, None));
 }
 
 #[tokio::test]
@@ -102,6 +105,17 @@ async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let marks =
         ["tag arn:aws:rds:us-east-1:000000000000:db:orders-1", "tag arn:aws:rds:us-east-1:000000000000:db:orders-2"];
     assert_eq!(marked, [marks, marks].concat());
+}
+
+#[tokio::test]
+async fn whoever_got_a_cluster_beside_the_source_is_told_that_nothing_deletes_it() {
+    let step =
+        Finish { clusters: rds_with_restored(), clock: ManualClock::at("2026-11-23T10:41:00Z"), fences_network: true };
+    for (plan, is_beside) in [(Plan { dns: Vec::new(), ..plan() }, true), (plan(), false)] {
+        let notes = step.finish(FinishInput { plan, fence: None, ..input() }).await.unwrap().notes;
+        let told = notes.iter().find(|note| note.contains("nothing deletes orders-r by itself"));
+        assert_eq!(told.is_some_and(|note| note.contains("rewind clusters")), is_beside, "{notes:?}");
+    }
 }
 
 #[tokio::test]
@@ -337,6 +351,38 @@ async fn nobody_is_given_less_time_than_people_have_asked_for() {
         );
         assert!(kept.keep_until.is_some() || kept.what.contains("until somebody deletes it"), "{}", kept.what);
     }
+}
+
+#[tokio::test]
+async fn the_safety_clone_of_one_that_stays_rewound_is_kept_as_its_end_would_have_kept_it() {
+    let (now, later) = ("2026-11-30T11:00:00Z", "2027-01-31T00:00:00Z");
+    for (tag, expected, case) in [
+        (None, now, "without a time"),
+        (Some("2026-12-02T10:35:00Z"), now, "the time that it got when it was made"),
+        (Some("2026-11-24T00:00:00Z"), now, "a time that is too early"),
+        (Some(later), later, "a later time, which people set"),
+        (Some("for ever"), "for ever", "what is no time"),
+    ] {
+        let rds = kept_until(tag);
+        rds.edit("orders-r", |cluster| cluster.name = safety_clone().cluster);
+        let step =
+            Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00Z"), fences_network: true };
+        let input = KeepInput { plan: in_place_plan(), what: What::KeepSafetyClone, ..failed() };
+        let Output::Kept(kept) = step.run(Input::Keep(Box::new(input))).await.unwrap() else { panic!("{case}") };
+        let found = rds.find("orders-e").unwrap();
+        assert_eq!(found.tag(KEEP_UNTIL_TAG), Some(expected), "{case}");
+        assert!(
+            kept.what.contains(expected) && kept.what.contains("rewind open operation-001"),
+            "{case}: {}",
+            kept.what
+        );
+        // Without a time nothing deletes it, so nobody looks for the mark.
+        assert_eq!(found.tag(SAFETY_CLONE_OF_TAG).is_some(), kept.keep_until.is_some(), "{case}");
+    }
+    let input = KeepInput { plan: in_place_plan(), what: What::KeepSafetyClone, ..failed() };
+    let step = Finish { clusters: rds(), clock: ManualClock::at(STARTED), fences_network: true };
+    let kept = step.keep_safety_clone(input).await.unwrap();
+    assert_eq!((kept.cluster, kept.what.as_str()), (None, "there is no safety clone orders-e any more"));
 }
 
 #[tokio::test]
