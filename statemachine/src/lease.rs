@@ -70,6 +70,34 @@ pub(crate) fn until(seconds: &str) -> String {
     format!("$fromMillis(($floor($millis() / 1000) + {seconds}) * 1000)")
 }
 
+/// The state `ReadLease`: names in the failure in the variable `failure` whoever holds the lease that `$id` was refused. `key` is an
+/// expression of it, and `again` one of the command that is to be repeated.
+pub(crate) fn read_holder(failure: &'static str, key: &str, again: &str) -> State {
+    let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$lease.id.S"));
+    let is_of =
+        |what: &str| format!("$substring($lease.recoveryId.S, 0, $length($id) + {}) = $id & '{what}'", what.len());
+    let (undo, open, close) = (is_of("-undo"), is_of("-open"), is_of("-close"));
+    State::table("ReadLease", "getItem")
+        .progress("reads who holds the lease")
+        .comment("Reads the lease only to report who holds it, and until when. The refusal stands without it.")
+        .argument("Key", object([("id", text(key))]))
+        // An eventually consistent read could miss the very item that has just refused the put.
+        .argument("ConsistentRead", true.into())
+        .keep_as(
+            failure,
+            &format!(
+                "($lease := $states.result.Item; $exists($lease.recoveryId.S) ? $merge([${failure}, {{'Cause': {clean_up} ? {by_clean_up} & \
+                 {again} & ' again in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters shows' : \
+                 $lease.recoveryId.S & ' holds ' & $lease.id.S & ' since ' & $lease.takenAt.S & ', until ' & \
+                 $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the latest; nothing was changed; next step: ' & ({undo} ? 'rewind status ' \
+                 & $lease.recoveryId.S & ' --follow, if that undo runs; if it was stopped, its lease is free some four minutes after that: then ' \
+                 & {again} & ' again' : {open} or {close} ? {again} & ' again in a minute: what opens or closes what was left behind holds it for \
+                 moments; if it was stopped, the lease is free some three minutes after that' : 'wait for it to end (' & \
+                 $lease.executionArn.S & '), then ' & {again} & ' again')}}]) : ${failure})"
+            ),
+        )
+}
+
 /// The beginning of a sentence about the variable `lease`, the item whose key the expression `key` yields, which the clean-up holds.
 pub(crate) fn held_by_clean_up(key: &str) -> String {
     format!(

@@ -21,6 +21,7 @@ mod retry;
 mod rewind;
 mod state;
 mod stopped;
+mod stopped_opening;
 mod timeouts;
 mod undo;
 mod undo_in_place;

@@ -3,7 +3,7 @@
 
 use crate::conclude::{error_name, explained};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, release};
+use crate::lease::{acquire_as, read_holder, release};
 use crate::machine::Machine;
 use crate::retry::CONDITION_FAILED;
 use crate::state::{Assign, State, failure_of, set, set_to, text};
@@ -176,9 +176,12 @@ fn begin() -> Vec<State> {
                         ),
                     ),
                 )],
-                "IsLeaseWaitedFor",
+                "ReadLease",
             )
             .fails_with("held", Vec::new(), "IsLeaseWaitedFor"),
+        read_holder("held", "'lease#' & $plan.cluster", "'rewind open ' & $id & ($close ? ' --close' : ' --from ' & $from)")
+            .next("IsLeaseWaitedFor")
+            .tolerated(),
         State::choice("IsLeaseWaitedFor")
             .comment("When its time is over it is closed, however long somebody else works there: an undo closes it by itself.")
             .when(&format!("$timed and $millis() - $toMillis($opening.until) < {LEASE_DEADLINE} * 1000"), "WaitForLease")

@@ -1,5 +1,5 @@
-//! The machine that finds a recovery which was stopped, or an undo of one: nothing of it runs any more, so this one writes its end into the
-//! table and the leases, and pages with the command that settles it. It undoes nothing by itself.
+//! The machine that finds a recovery which was stopped, an undo of one, or an opening: nothing of it runs any more, so this one writes its
+//! end into the table and the leases, and pages with the command that settles it. It undoes and closes nothing by itself.
 
 use crate::json::{Json, jsonata, object};
 use crate::lease::{leave, release_key};
@@ -7,6 +7,7 @@ use crate::machine::Machine;
 use crate::open::NAME_MAX;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
+use crate::stopped_opening;
 use crate::timeouts;
 use crate::undo::record_half_way;
 use crate::watch;
@@ -26,7 +27,7 @@ const UNREAD_ROUNDS: u64 = 500;
 
 /// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
 /// is refused before a plan, and would be read in pages.
-const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
+pub(crate) const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
                        /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
 
 /// The strategy in the plan of a record, or `unknown`.
@@ -42,10 +43,10 @@ pub(crate) fn machine() -> Machine {
     Machine {
         file: "stopped.asl.json",
         title: "A recovery was stopped",
-        comment: "aurora-rewind: records that a recovery, or an undo of one, was aborted, timed out or was ended by Step Functions, and pages \
-                  with the command that settles it. Input: the event of Step Functions. It changes no cluster and no DNS record; \
-                  docs/events.md has the events.",
-        states: [begin(), of_recovery(), of_undo(), ends()].into_iter().flatten().collect(),
+        comment: "aurora-rewind: records that a recovery, an undo of one, or an opening of what one left behind, was aborted, timed out or was \
+                  ended by Step Functions, and pages with the command that settles it. Input: the event of Step Functions. It changes no \
+                  cluster and no DNS record; docs/events.md has the events.",
+        states: [begin(), of_recovery(), of_undo(), stopped_opening::states(), ends()].into_iter().flatten().collect(),
     }
 }
 
@@ -58,12 +59,17 @@ fn begin() -> Vec<State> {
                 "undoes",
                 "$type($states.input) = 'object' and $states.input.detail.stateMachineArn = '${UndoArn}'",
             )
+            .keep_as(
+                "opens",
+                "$type($states.input) = 'object' and $states.input.detail.stateMachineArn = '${OpenArn}'",
+            )
             .keep_as("id", &of_event("name"))
             .keep_as("undo", &of_event("name"))
             // The lease is released as its holder.
             .assign("stopped", object([("executionArn", jsonata(of_event("executionArn")))]))
             .keep_as("executionArn", &of_event("executionArn"))
             .keep_as("status", &of_event("status"))
+            .keep_as("error", &of_event("error"))
             .assign("state", "unread".into())
             .keep_as("cluster", &of_input(CLUSTER))
             .assign("newCluster", "unknown".into())
@@ -85,11 +91,14 @@ fn begin() -> Vec<State> {
                 )),
             )
             .keep_as("recovery", &of_input(RECOVERY))
+            .keep_as("closes", &of_input("$given.close = true"))
+            .assign("opening", object([]))
             .assign("ending", object([]))
             .next("IsUndo"),
         State::choice("IsUndo")
-            .comment("An undo is told from a recovery by its machine, for whoever starts one chooses name and input.")
+            .comment("An undo and an opening are told from a recovery by their machine, for whoever starts one chooses name and input.")
             .when_with("$undoes", vec![set("id", "$recovery")], "ReadUndone")
+            .when_with("$opens", vec![set("id", "$recovery")], "ReadOpening")
             .next("ReadRecovery"),
     ]
 }
@@ -137,6 +146,9 @@ fn of_recovery() -> Vec<State> {
                  was told, or this is the second event of one stop.",
             )
             .when("$state in ['Planned', 'Recovered', 'NothingChanged', 'RolledBack']", "ReleaseLeftLease")
+            // By an undo, or by whoever gave that error by hand: nothing was changed, so only the lease is left.
+            .when("$state = 'unplanned' and $error = 'Cancelled' and $cluster != 'unknown'", "ReleaseLeftLease")
+            .when("$state = 'unplanned' and $error = 'Cancelled'", "Settled")
             .when("$cancelled or $not($state in ['Running', 'AwaitingApproval', 'unplanned'])", "Settled")
             .when("$fenced", "ConcludeNeedsOperator")
             .when("$state = 'unplanned' and $cluster != 'unknown'", "ReleaseUnplannedLease")
@@ -181,9 +193,11 @@ fn of_recovery() -> Vec<State> {
                     "NeedsOperator",
                     ErrorName::OutcomeUnknown,
                     "'its execution was ended from outside (' & $status & ') after it had begun to fence ' & $cluster & '; nothing was \
-                     undone: ' & $cluster & ' may be fenced' & ($strategy = 'backtrack' ? ', and may be rewound; next step: ' & \
-                     ($lift = 'null' ? 'rewind undo ' & $id & ' finds out what was done, takes ' & $cluster & ' forward to where it was, and \
-                     lifts its fence' : 'docs/runbook.md#an-execution-was-stopped') : ', and the records may point at ' & $newCluster & '; next step: rewind undo \
+                     undone: ' & $cluster & ' may be fenced' & ($strategy = 'backtrack' ? ($lift in ['null', 'unknown'] ? ', and may be rewound; \
+                     next step: ' : ', and is rewound and verified; next step: ') & ($lift = 'null' ? 'rewind undo ' & $id & ' finds out what \
+                     was done, takes ' & $cluster & ' forward to where it was, and lifts its fence' : $lift = 'unknown' ? \
+                     'docs/runbook.md#an-execution-was-stopped' : 'rewind undo ' & $id & ' lets clients in, if they are not: it had begun to at \
+                     ' & $lift & ', so ' & $cluster & ' stays rewound, and its safety clone is kept') : ', and the records may point at ' & $newCluster & '; next step: rewind undo \
                      ' & $id & ' finds out what was done, and moves traffic back to ' & $cluster)",
                 ),
             )
@@ -412,6 +426,7 @@ fn ends() -> Vec<State> {
                  have no database meanwhile.",
             )
             .when("$undoes and $ending.state = 'NeedsOperator'", "WaitForUndo")
+            .when("$opens and $held and $ending.state = 'NeedsOperator'", "WaitForOpening")
             .when("$ending.state = 'NeedsOperator' or $unsent", "NeedsOperator")
             .next("Settled"),
         State::succeed("Settled").comment("Nothing has to be undone."),
@@ -449,7 +464,7 @@ fn unread(next: &str) -> String {
 /// A state that sends the ending as an event; `detail_type` is an expression.
 fn announce_ending(name: &'static str, detail_type: &str) -> State {
     let detail = "{'recoveryId': $id, 'executionArn': $executionArn, 'cluster': $cluster, 'state': $ending.state, 'at': $now(), 'error': \
-                  $ending.error, 'cause': $ending.cause, 'outage': $ending.state = 'NeedsOperator' ? 'unknown' : 'none', 'outageSeconds': null}";
+                  $ending.error, 'cause': $ending.cause, 'outage': $ending.state = 'NeedsOperator' and $not($opens) ? 'unknown' : 'none', 'outageSeconds': null}";
     State::announce(name, &[(jsonata(detail_type), detail)])
 }
 
@@ -469,11 +484,13 @@ fn of_input(expression: &str) -> String {
     )
 }
 
-fn of_item(name: &str, otherwise: &str) -> String {
+/// A text of an item, or what `otherwise` yields, as an expression.
+pub(crate) fn of_item(name: &str, otherwise: &str) -> String {
     format!("$exists($states.result.Item.{name}.S) ? $states.result.Item.{name}.S : {otherwise}")
 }
 
-fn ending(state: &str, error: ErrorName, cause: &str) -> Json {
+/// The end that is recorded and announced. `cause` is an expression.
+pub(crate) fn ending(state: &str, error: ErrorName, cause: &str) -> Json {
     object([("state", state.into()), ("error", error.as_str().into()), ("cause", jsonata(cause))])
 }
 

@@ -5,15 +5,16 @@
 use crate::conclude::{explained_text, needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, held_by_clean_up, is_of_clean_up, leave, release, release_key};
+use crate::lease::{acquire_as, leave, read_holder, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
 use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
+use crate::stopped::CLUSTER;
 use crate::timeouts;
-use crate::undo_in_place::{self, STANDING, WAYS_LEFT};
+use crate::undo_in_place::{self, LET_IN, STANDING, WAYS_LEFT};
 use crate::watch;
 use rewind_core::ErrorName;
 
@@ -70,6 +71,7 @@ fn states() -> Vec<State> {
             .assign("restoredFence", false.into())
             .assign("unused", false.into())
             .assign("status", "unasked".into())
+            .assign("cluster", "unknown".into())
             .assign("ended", false.into())
             .assign("asked", false.into())
             .assign("stillRunning", 0.into())
@@ -181,14 +183,12 @@ fn states() -> Vec<State> {
                 refused(ErrorName::InvalidRequest, "ReadRecovery", "$id & ' is undone already; nothing was changed'"),
                 "IsAnythingLeft",
             )
+            // Before its plan a recovery has no record, and only Step Functions knows of it.
+            .when("$state = 'unknown' and $asked", "ConcludeUnplanned")
+            .when("$state = 'unknown' and $id != 'none'", "DescribeUnplanned")
             .when_with(
                 "$not($exists($plan.cluster)) or $state in ['NothingChanged', 'RolledBack']",
-                refused(
-                    ErrorName::InvalidRequest,
-                    "ReadRecovery",
-                    "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: \
-                     see which recoveries are there'",
-                ),
+                refused(ErrorName::InvalidRequest, "ReadRecovery", UNKNOWN),
                 "IsAnythingLeft",
             )
             // Its restored cluster is that one's by now, and may have clients.
@@ -249,19 +249,6 @@ fn states() -> Vec<State> {
                 "IsAnythingLeft",
             )
             .when_with(
-                "$inPlace and ($noted or $fence) and $lift != 'null'",
-                refused(
-                    ErrorName::InvalidRequest,
-                    "ReadRecovery",
-                    &format!("$id & ' has rewound and verified ' & $plan.cluster & ', and began at ' & $lift & ' to let clients in again: going \
-                     forward would throw away what they may have written since; nothing was changed; next step: ' & ($state in ['Running', \
-                     'AwaitingApproval'] and $not($ended) ? 'let it end; if its execution was stopped: \
-                     docs/runbook.md#an-execution-was-stopped' : 'docs/runbook.md#needsoperator lets clients in, if they are not, and releases \
-                     its lease; then ' & ({WAYS_LEFT}))"),
-                ),
-                "IsAnythingLeft",
-            )
-            .when_with(
                 "$state = 'Recovered' and $count($dns) = 0",
                 refused(
                     ErrorName::InvalidRequest,
@@ -296,6 +283,7 @@ fn states() -> Vec<State> {
             .when("$leaseKey = 'none'", "AcquireLease")
             .when("$exists($opening.id)", "CloseSource")
             // AWS is asked whether one began, and the fence whether clients may have written since.
+            .when(LET_IN, "UndoFenceSource")
             .when_with("$inPlace and $backtrackBegun", vec![set_to("restored", Json::Null)], "UndoStartBacktrack")
             .when("$inPlace and ($noted or $fence)", "UndoFenceSource")
             .when("$count($dns) > 0", "ReadRecords")
@@ -312,6 +300,17 @@ fn states() -> Vec<State> {
             .comment(
                 "An execution that Step Functions does not know any more is over where its record has an end: it is kept for \
                  90 days.",
+            )
+            .when_with(
+                &format!("$status = 'RUNNING' and $state in ['Running', 'AwaitingApproval'] and $not($asked) and {LET_IN}"),
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' has rewound and verified ' & $plan.cluster & ', and lets clients in since ' & $lift & ': going forward would throw \
+                     away what they may have written since; nothing was changed; next step: let it end: rewind status ' & $id & ' --follow; if \
+                     it hangs, stop its execution (' & $recovery.executionArn & '), and undo it again, which lets clients in'",
+                ),
+                "IsAnythingLeft",
             )
             .when("$status = 'RUNNING' and $state in ['Running', 'AwaitingApproval'] and $not($asked)", "RecordCancel")
             .when_with(
@@ -332,7 +331,8 @@ fn states() -> Vec<State> {
             .progress("writes down that the recovery is to end")
             .comment(
                 "A recovery that reads this before it fences, backtracks or lets clients in ends itself. In place this and the note on \
-                 letting clients in exclude each other: what they write to the rewound data is never taken away.",
+                 letting clients in exclude each other: what they write to the rewound data is never taken away, and one that lets them in \
+                 goes on to its end.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET cancel = :cancel".into())
@@ -373,6 +373,63 @@ fn states() -> Vec<State> {
             .argument("ExpressionAttributeValues", object([(":mine", text("'{\"id\":\"' & $undo.id & '\"'"))]))
             .next("IsAnythingLeft")
             .tolerated(),
+        State::describe_execution("DescribeUnplanned", "$replace('${RewindArn}', ':stateMachine:', ':execution:') & ':' & $id")
+            .progress("asks Step Functions whether the recovery is making its plan")
+            .comment("It has no record before that. A dry run never has one.")
+            .keep_as("status", "$exists($states.result.Status) ? $states.result.Status : 'unknown'")
+            .keep_as(
+                "cluster",
+                &format!(
+                    "($text := $type($states.result.Input) = 'string' ? $trim($states.result.Input) : ''; $given := $substring($text, 0, 1) \
+                     = '{{' ? $parse($text) : {{}}; {CLUSTER})"
+                ),
+            )
+            .next("IsUnplannedOver")
+            .catch(&ANY, vec![set_to("status", "unknown".into())], "IsUnplannedOver"),
+        State::choice("IsUnplannedOver")
+            .comment("It may have recorded its plan until its end: then it is ended as any other, and its lease released.")
+            .when("$status = 'RUNNING' and $not($asked)", "StopUnplanned")
+            .when_with("$not($asked)", refused(ErrorName::InvalidRequest, "ReadRecovery", UNKNOWN), "IsAnythingLeft")
+            .when_with(
+                "$status = 'RUNNING' and $millis() - $toMillis($undo.startedAt) > 120 * 1000",
+                // Nothing of it was changed, and it has no record that a person could settle.
+                refused(
+                    ErrorName::Unavailable,
+                    "DescribeUnplanned",
+                    "'whether ' & $id & ' is over could not be seen: ' & $status & '; it was asked to stop; next step: see how its execution \
+                     stands: rewind status ' & $id",
+                )
+                .into_iter()
+                .chain([set_to("asked", false.into())])
+                .collect(),
+                "IsAnythingLeft",
+            )
+            .when("$status = 'RUNNING'", "WaitForUnplanned")
+            .assign("ended", true.into())
+            .next("ReadRecovery"),
+        State::stop_execution(
+            "StopUnplanned",
+            "$replace('${RewindArn}', ':stateMachine:', ':execution:') & ':' & $id",
+            "Cancelled",
+            "$by & ' cancelled it by ' & $undo.id",
+        )
+        .progress("ends the recovery, which has no plan yet")
+        .comment("Before its plan it changes nothing. The machine Stopped releases its lease.")
+        .assign("asked", true.into())
+        .next("DescribeUnplanned")
+        .fails_to("IsAnythingLeft"),
+        State::wait("WaitForUnplanned", "2")
+            .progress("waits until the recovery is over")
+            .comment("Step Functions shows an end within moments.")
+            .next("DescribeUnplanned"),
+        State::pass("ConcludeUnplanned")
+            .comment("There is no record to write into.")
+            .output(jsonata(
+                "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $cluster, 'newCluster': null, 'dns': [], \
+                 'undone': [$id & ' has ended before it had a plan: it had changed nothing, and its lease is free within a minute'], 'timings': \
+                 $timings}",
+            ))
+            .next("Undone"),
         State::wait("WaitForEnd", "2")
             .progress("waits until the recovery is over")
             .comment("Step Functions shows an end within moments.")
@@ -492,7 +549,8 @@ fn states() -> Vec<State> {
                         "Cause",
                         jsonata(
                             "'a record is not where ' & $id & ' left it: ' & $found.what & '; nothing was changed; next step: find out \
-                             who changed it; point it at ' & $restored.cluster & ' or at ' & $plan.cluster & ', and undo it again'",
+                             who changed it: if a later recovery moved it, as rewind list shows, undo that one first; otherwise point it at ' \
+                             & $restored.cluster & ' or at ' & $plan.cluster & ', and undo it again'",
                         ),
                     ),
                 ]),
@@ -709,7 +767,7 @@ fn states() -> Vec<State> {
             .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
-        State::succeed("Undone").comment("Traffic is on the source, or its records are, and what could not be seen is told. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
+        State::succeed("Undone").comment("Traffic is on the source, or its records are, and what could not be seen is told. The restored cluster is kept, and fenced if a record was ever sent to be moved. In place the source may stay rewound, which its output tells."),
         State::choice("IsAnythingLeft")
             .comment(
                 "A recovery that was ended for this undo, or before it, with its source fenced is settled by nobody else: people have to \
@@ -803,6 +861,10 @@ fn states() -> Vec<State> {
     states
 }
 
+/// The cause of the refusal of a recovery that has nothing to undo, as an expression.
+const UNKNOWN: &str = "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: see which recoveries \
+                       are there'";
+
 /// The seconds for which the undo holds the leases, as an expression.
 fn lease() -> String {
     format!("{} + 2 * $max($append([0], $dns.ttl))", hours(LEASE))
@@ -877,25 +939,7 @@ pub(crate) fn record_half_way(name: &'static str, undo: &str, more: Vec<(&str, J
 /// The state that names whoever holds the lease which this undo was refused: the restored cluster's, where that of the source is its own.
 fn read_lease() -> State {
     let key = "($leaseKey = 'none' ? 'lease#' & $plan.cluster : 'lease#' & $plan.newCluster)";
-    let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$lease.id.S"));
-    State::table("ReadLease", "getItem")
-        .progress("reads who holds the lease")
-        .comment("Reads the lease only to report who holds it, and until when. The refusal stands without it.")
-        .argument("Key", object([("id", text(key))]))
-        // An eventually consistent read could miss the very item that has just refused the put.
-        .argument("ConsistentRead", true.into())
-        .keep_as(
-            "failure",
-            &format!(
-                "($lease := $states.result.Item; $exists($lease.recoveryId.S) ? $merge([$failure, {{'Cause': {clean_up} ? {by_clean_up} & \
-                 'undo ' & $id & ' again in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters \
-                 shows' : $lease.recoveryId.S & ' holds ' & $lease.id.S & ' since ' & $lease.takenAt.S & ', until ' & \
-                 $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the latest; nothing was changed; next step: wait for it to end (' & \
-                 $lease.executionArn.S & '), then undo ' & $id & ' again'}}]) : $failure)"
-            ),
-        )
-        .next("IsAnythingLeft")
-        .tolerated()
+    read_holder("failure", key, "'undo ' & $id").next("IsAnythingLeft").tolerated()
 }
 
 /// The undo is not begun. `cause` is an expression.

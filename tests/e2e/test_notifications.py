@@ -118,8 +118,8 @@ def test_unexpected_end_of_an_execution_pages(stack):
     deployed = machines(stack)
     assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch", "Stopped", "Open"}, "the machines"
     for name, machine in deployed.items():
-        # Of a recovery and its undo a machine tells, which knows whether anybody has to look.
-        rule, target = ("StoppedRule", deployed["Stopped"].split(":")[-1]) if name in ("Rewind", "Undo") else ("UnexpectedEndRule", topic)
+        # Of a recovery, its undo and an opening a machine tells, which knows whether anybody has to look.
+        rule, target = ("StoppedRule", deployed["Stopped"].split(":")[-1]) if name in ("Rewind", "Undo", "Open") else ("UnexpectedEndRule", topic)
         for expected, status, more in [
             (True, "FAILED", {"error": "States.Runtime", "cause": "the history has 25,000 events"}),
             (True, "FAILED", {"error": "States.DataLimitExceeded", "cause": ""}),

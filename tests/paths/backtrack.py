@@ -43,6 +43,8 @@ CLUSTER, NEW = "my-aurora-cluster", "my-aurora-cluster-rewind-20261123-103000"
 LIFT = f"aws rds modify-db-cluster --db-cluster-identifier {CLUSTER} --vpc-security-group-ids sg-one sg-two"
 AS_IT_WAS = [f"now: {CLUSTER} holds what it held before, and may be fenced", f"the safety clone {NEW} may exist", LIFT]
 KEPT = f"the safety clone {NEW} is kept"
+LET_IN = "to let clients in, with the data as it is now: rewind undo in-place"
+SETTLE = "takes nothing back: it tags the safety clone, and releases the lease"
 UNKNOWN = [f"now: whether {CLUSTER} is as it was or rewound to 2026-11-23T10:30:00Z is not known", KEPT, LIFT]
 STANDING = {
     "FenceSource": AS_IT_WAS,
@@ -261,7 +263,7 @@ def ways():
         "in place: a bug in LiftFence",
         up_to("LiftFence") + NEEDS_OPERATOR,
         "Bug",
-        ["[Bug in LiftFence]", "nothing was undone", "only its fence may still be up", KEPT, LIFT],
+        ["[Bug in LiftFence]", "nothing was undone", "only its fence may still be up", KEPT, LET_IN, LIFT],
         request=IN_PLACE,
         script={"UndoFenceSource": always("Bug")},
         lease_stays=True,
@@ -273,7 +275,7 @@ def ways():
             f"in place: {state} fails: nothing is undone",
             up_to(state) + NEEDS_OPERATOR,
             "RewindFailed",
-            [f"[RewindFailed in {state}]; nothing was undone; {clients}", said, KEPT] + [LIFT] * (state == "LiftFence"),
+            [f"[RewindFailed in {state}]; nothing was undone; {clients}", said, KEPT, *([LET_IN, LIFT] if state == "LiftFence" else [SETTLE])],
             request=IN_PLACE,
             lease_stays=True,
             **more or {"script": {"Finish": always("RewindFailed")}},

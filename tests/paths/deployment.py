@@ -155,7 +155,7 @@ class Deployment:
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
         return {
             "url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": outputs["TableName"], "topic": outputs["TopicArn"],
-            "undo": outputs["UndoStateMachineArn"], "group": group, "arns": copies(client("stepfunctions"), outputs),
+            "rewind": outputs["StateMachineArn"], "undo": outputs["UndoStateMachineArn"], "open": outputs["OpenStateMachineArn"], "group": group, "arns": copies(client("stepfunctions"), outputs),
         }  # fmt: skip
 
     def cloudformation(self, *arguments):

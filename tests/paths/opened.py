@@ -5,8 +5,10 @@ whatever fails.
 import json
 import time
 
-from execution import execute, problems_of_calls, problems_of_end
-from scenario import OPEN, Scenario, always, attempts, slug
+import stopped
+import undo
+from execution import LONGEST, entered, execute, problems_of_calls, problems_of_end
+from scenario import OPEN, STOPPED, UNDO, Scenario, always, attempts, slug
 
 READ = ["Begin", "ReadRecovery", "IsOpenable"]
 UNDER_LEASE = [*READ, "AcquireLease", *READ[1:]]
@@ -14,6 +16,7 @@ DONE = ["IsLeaseTaken", "IsDone"]
 RELEASED = ["IsLeaseTaken", "ReleaseLease", "IsDone"]
 NOT_OPENED = ["ConcludeNotOpened", "NotOpened"]
 REFUSED = [*READ, *DONE, *NOT_OPENED]
+HELD = [*READ, "AcquireLease", "ReadLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED]
 REFUSED_UNDER_LEASE = [*UNDER_LEASE, *RELEASED, *NOT_OPENED]
 OPENED = [*UNDER_LEASE, "RecordOpening", "OpenSource", "IsAddressAdmitted", "ReadRules", "IsAddressTaken", "AdmitAddress", "RecordOpened", "AnnounceOpened"]
 CLOSED = ["CloseSource", "IsGroupOurs", "ReadLeftRules", "IsAddressLeft", "RevokeAddress", "IsAddressLeft", "RecordClosed", "AnnounceClosed", *RELEASED]
@@ -41,8 +44,8 @@ def run(deployment, scenario):
         table.put_item(TableName=deployment.table, Item={name: {"S": value} for name, value in fields.items() if value is not None})
     if scenario.held:
         lease = {
-            "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": "another"}, "executionArn": {"S": "arn:of:another"},
-            "expiresAt": {"N": str(int(time.time()) + 3600)},
+            "id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": "another" if scenario.held is True else scenario.held},
+            "executionArn": {"S": "arn:of:another"}, "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(int(time.time()) + 3600)},
         }  # fmt: skip
         table.put_item(TableName=deployment.table, Item=lease)
     (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
@@ -125,7 +128,10 @@ def refused():
         ("less than a minute", {"seconds": 59}), ("more than 8 hours", {"seconds": 28_801}), ("parts of a second", {"seconds": 60.5}),
     ]:  # fmt: skip
         yield scenario(f"for {what}", REFUSED, *no, given=given)
-    yield scenario("while another works there", [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED], "LeaseHeld", ["nothing was changed"], held=True)
+    yield scenario("while another works there", HELD, "LeaseHeld", ["another holds lease#cluster-of-open--while-another-works-there since", "nothing was changed"], held=True)
+    yield scenario("while the clean-up works there", HELD, "LeaseHeld", ["the clean-up holds lease#", "nothing was changed"], held="clean-up-hourly")
+    unread = {"ReadLease": TABLE}
+    yield scenario("while nobody sees who works there", HELD, "LeaseHeld", ["another execution works on", "nothing was changed"], held=True, mocked=unread)
     for what, given in [("a name that is no database's", {"database": "x" * 65}), ("no name", {"database": ""}), ("a long name", {"database": LONG})]:
         yield scenario(f"for {what}", REFUSED, "InvalidRequest", ["no database has such a name", "nobody was let in"], given=given)
     yield scenario("a long text for the recovery", REFUSED, *no, item=None, given={"recovery": LONG})
@@ -179,8 +185,7 @@ def closing():
     yield scenario("closed by hand by somebody with a name of the longest", closed, item={"opening": opening("another")}, given=close | {"by": LONG})
     yield scenario("closed by hand in an item that is larger than a machine reads", closed, item={"opening": opening("another")} | LARGE, given=close)
     yield scenario("closed already", [*READ, *DONE, "Closed"], given=close, calls={"CloseSource": 0})
-    held = [*READ, "AcquireLease", "IsLeaseWaitedFor", *DONE, *NOT_OPENED]
-    yield scenario("closed by hand while another works there", held, "LeaseHeld", item={"opening": opening("another")}, given=close, held=True, open=True)
+    yield scenario("closed by hand while another works there", HELD, "LeaseHeld", item={"opening": opening("another")}, given=close, held=True, open=True)
     n = attempts("CloseSource", "Unavailable", "open.asl.json")
     away = [{"error": ["Unavailable", "away"]}] * 3
     assert 4 < n < 20, "a close waits for minutes, for it holds the lease"
@@ -193,7 +198,7 @@ def over():
     left = [*OPENED, *WAITED, "ReadLeftRules", "IsAddressLeft", "RevokeAddress", "IsAddressLeft", "Closed"]
     name = "closed meanwhile, and opened again by another: its own rule goes"
     yield scenario(name, left, mocked={"ReadRecovery": read_as(name, None, None, "another")}, calls={"CloseSource": 0}, open=True)
-    held = [*OPENED, *WAITED, "AcquireLease", "IsLeaseWaitedFor"]
+    held = [*OPENED, *WAITED, "AcquireLease", "ReadLease", "IsLeaseWaitedFor"]
     refused = ("DynamoDB.ConditionalCheckFailedException", "told to")
     waited = [*held, "WaitForLease", *READ[1:], "AcquireLease", *READ[1:], *CLOSED, "Closed"]
     yield scenario("over while another works there", waited, mocked={"AcquireLease": [{}, refused, {}]}, held=None)
@@ -201,3 +206,40 @@ def over():
     never = [*held, "ConcludeNeedsOperator", "AnnounceFailure", *DONE, "NeedsOperator"]
     mocked = {"AcquireLease": [{}, refused], "ReadRecovery": read_as(name, None, None, slug(f"open: {name}"))}
     yield scenario(name, never, "LeaseHeld", ["could not be closed", "--close"], mocked=mocked, held=None, open=True, left=True)
+
+
+def run_stopped(deployment, then):
+    """Stops an opening whose function is at work, has that found, and closes or undoes; answers what is wrong."""
+    recovery = f"an-opening-is-stopped-then-{then}"
+    name, lease = f"{recovery}-open", f"lease#{undo.cluster(recovery)}"
+    states = deployment.client("stepfunctions")
+    deployment.client("dynamodb").put_item(TableName=deployment.table, Item=undo.item(recovery))
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps({"OpenSource": [{"seconds": 3}]}))
+    given = {"recovery": recovery, "by": "ana", "from": "203.0.113.88", "seconds": 60}
+    arn = states.start_execution(stateMachineArn=deployment.arns[OPEN], name=name, input=json.dumps(given))["executionArn"]
+    deadline = time.monotonic() + LONGEST
+    while "OpenSource" not in [call["call"] for call in deployment.calls_of(recovery)]:
+        assert time.monotonic() < deadline, f"it never opened: {entered(deployment, arn)}"
+        time.sleep(0.2)
+    states.stop_execution(executionArn=arn)
+
+    def runs(machine, name, given, path, *rest):
+        scenario = Scenario(name, path, *rest, machine=machine)
+        yield from problems_of_end(deployment, scenario, execute(deployment, scenario, name, given))
+
+    of_undo, of_close = {"recovery": recovery, "by": "ana"}, {"recovery": recovery, "by": "ana", "close": True}
+    # Until it is found, its lease keeps both out, and who holds it is told.
+    kept_out = [*undo.up_to("AcquireLease", undo.SUCCESS), "ReadLease", *undo.REFUSED]
+    yield from runs(UNDO, f"{recovery}-undo", of_undo, kept_out, "LeaseHeld", [f"{name} holds {lease} since"])
+    yield from runs(OPEN, f"{recovery}-close", of_close, HELD, "LeaseHeld", [f"{name} holds {lease} since"])
+    found = stopped.event_of_opening(deployment, name, arn, given)
+    yield from runs(STOPPED, f"{recovery}-found", found, stopped.LEFT_OPEN, "OutcomeUnknown", [f"next step: rewind open {recovery} --close"])
+    under_lease = len([*undo.READ, *undo.OVER_BY_NOW, *undo.UNDER_LEASE])
+    closing = ["CloseSource", "IsOpenGroupOurs", "ReadOpenRules", "IsOpenRuleLeft", "RecordSourceClosed", "IsUndoable"]
+    if then == "close":
+        yield from runs(OPEN, f"{recovery}-close2", of_close, [*UNDER_LEASE, *NOTHING_LEFT, "Closed"])
+        closing = []
+    yield from runs(UNDO, f"{recovery}-undo2", of_undo, [*undo.SUCCESS[:under_lease], *closing, *undo.SUCCESS[under_lease:]])
+    item = deployment.item(f"recovery#{recovery}")
+    if item["state"]["S"] != "Undone" or "opening" in item or deployment.item(lease):
+        yield f"it ended as {item}, with the lease {deployment.item(lease)}"

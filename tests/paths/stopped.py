@@ -1,5 +1,5 @@
-"""The paths of the machine that finds a recovery which was stopped, or an undo of one: what it writes into record and leases, and when it
-calls a person.
+"""The paths of the machine that finds a recovery which was stopped, an undo of one, or an opening: what it writes into record and leases,
+and when it calls a person.
 """
 
 import json
@@ -26,12 +26,20 @@ NOT_BEGUN = [*up_to("IsUndoBegun", IDLE), "ConcludeUndoNotBegun", "EndUndoWatch"
 MAY_BEGIN = ["WaitForUndoToBegin", *BEGUN] * 10
 WAITED = [*up_to("IsUndoBegun", NOT_BEGUN), *MAY_BEGIN, *NOT_BEGUN[NOT_BEGUN.index("ConcludeUndoNotBegun") :]]
 UNREAD = [*READ_UNDONE[:-1], "ConcludeUndoUnread", "AnnounceUndoUnread"]
+# An opening that was stopped, or a close.
+READ_OPENING = ["Begin", "IsUndo", "ReadOpening", "ReadOpeningLease", "IsOpeningLeft"]
+TOLD_OPEN = ["ConcludeOpeningStopped", "AnnounceStopped", "IsOperatorNeeded"]
+FREED_LATER = [*TOLD_OPEN, "WaitForOpening", "ReleaseOpeningLease", "NeedsOperator"]
+LEFT_OPEN = [*READ_OPENING, *FREED_LATER]
+NOTHING_OPEN = [*READ_OPENING, "ConcludeOpeningOver", "ReleaseClosedLease", "AnnounceStopped", "IsOperatorNeeded", "Settled"]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 BEGUN = {"fenceBegunAt": "2026-11-23T10:40:00Z"}
 
 
 def run(deployment, scenario):
-    """Runs it for a recovery whose item is as the scenario says, or for an undo of one; answers what is wrong."""
+    """Runs it for a recovery whose item is as the scenario says, for an undo of one, or for an opening; answers what is wrong."""
+    if "opens" in scenario.request:
+        return [*run_opening(deployment, scenario)]
     return run_undo(deployment, scenario) if "holder" in scenario.request else run_recovery(deployment, scenario)
 
 
@@ -48,7 +56,7 @@ def run_recovery(deployment, scenario):
     if scenario.request["fenced"]:
         table.put_item(TableName=deployment.table, Item={"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}})
     hold(deployment, cluster, scenario.request["of"] or recovery)
-    detail = {"name": recovery, "executionArn": f"arn:of:{recovery}", "status": "ABORTED"}
+    detail = {"name": recovery, "executionArn": f"arn:of:{recovery}", "status": "ABORTED", "error": scenario.request["error"]}
     if scenario.request["given"] is not None:
         given = scenario.request["given"]
         detail["input"] = given if isinstance(given, str) else json.dumps(given | ({"cluster": f" {cluster.title()}"} if "to" in given else {}))
@@ -92,6 +100,32 @@ def run_undo(deployment, scenario):
         *problems_of_undone(recovery, scenario, item, after, ended),
         *problems_of_leases(recovery, scenario, leases),
     ]
+
+
+def event_of_opening(deployment, name, arn, given):
+    """The event that an opening of that name, or a close, was stopped."""
+    detail = {"name": name, "executionArn": arn, "status": "ABORTED", "input": json.dumps(given), "stateMachineArn": deployment.known["open"]}
+    return {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+
+
+def run_opening(deployment, scenario):
+    recovery, request = slug(scenario.name), scenario.request
+    name, cluster = f"{recovery}-open", f"cluster-of-{recovery}"
+    fields = {"id": f"recovery#{recovery}", "state": "Recovered", "cluster": cluster}
+    if request["opens"] is not None:
+        fields["opening"] = json.dumps({"id": request["opens"].format(name=name), "by": "ben", "from": "203.0.113.9", "until": "2026-11-23T13:00:00Z"})
+    item = {name: {"S": value} for name, value in fields.items()}
+    deployment.client("dynamodb").put_item(TableName=deployment.table, Item=item)
+    holder = request["of"] or name
+    hold(deployment, cluster, holder)
+    given = {"recovery": recovery, "by": "ana"} | request["given"]
+    ended = execute(deployment, scenario, name, event_of_opening(deployment, name, f"arn:of:{name}", given))
+    yield from problems_of_end(deployment, scenario, ended)
+    if (after := deployment.item(f"recovery#{recovery}")) != item:
+        yield f"the record was changed: {after}"
+    lease = deployment.item(f"lease#{cluster}")
+    if (lease and lease["recoveryId"]["S"]) != (holder if scenario.lease_stays else None):
+        yield f"the lease is {lease}"
 
 
 def record_of(name):
@@ -151,8 +185,8 @@ def problems_of_table(scenario, fields, after, lease):
         yield f"the cause is {after['cause']}"
 
 
-def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", given=None, of=None, recorded=None, **more):
-    request = {"item": item, "fenced": fenced, "strategy": strategy, "given": given, "of": of}
+def scenario(name, path, *rest, item=None, fenced=False, strategy="restore", given=None, of=None, recorded=None, error_of_event=None, **more):
+    request = {"item": item, "fenced": fenced, "strategy": strategy, "given": given, "of": of, "error": error_of_event}
     return Scenario(f"stopped: {name}", path, *rest, request=request, machine=STOPPED, recorded=recorded, **more)
 
 
@@ -162,8 +196,37 @@ def of_undo(name, path, *rest, item=None, holder="undo", begun=False, by="ana", 
     return Scenario(f"stopped: an undo {name}", path, *rest, request=request, machine=STOPPED, **more)
 
 
+def of_opening(name, path, *rest, opens="{name}", of=None, given=None, **more):
+    request = {"opens": opens, "of": of, "given": given or {}}
+    return Scenario(f"stopped: opening {name}", path, *rest, request=request, machine=STOPPED, **more)
+
+
 def scenarios():
-    return [*of_recovery(), *of_undos()]
+    return [*of_recovery(), *of_undos(), *of_openings()]
+
+
+def of_openings():
+    told = {"error": "OutcomeUnknown", "cause": [
+        "(ABORTED): it may be open for reading still, to ben from 203.0.113.9", "next step: rewind open stopped--opening-", "--close",
+    ]}  # fmt: skip
+    from_then = told | {"cause": [*told["cause"], " on: a function that was called before may run until then, and the lease is free then"]}
+    yield of_opening("at work: its lease is free later", LEFT_OPEN, **from_then)
+    yield of_opening("that closes, at work", LEFT_OPEN, opens="another", given={"close": True}, **from_then)
+    held_by_other = [*READ_OPENING, *TOLD_OPEN, "NeedsOperator"]
+    yield of_opening("that waits: another has the lease", held_by_other, of="the-other-one", lease_stays=True, **told)
+    yield of_opening("before it opened", NOTHING_OPEN, opens=None)
+    yield of_opening("beside that of another", NOTHING_OPEN, opens="another", of="the-other-one", lease_stays=True)
+    yield of_opening(
+        "whose record is unread", [*READ_OPENING[:3], *FREED_LATER], "OutcomeUnknown", ["its record could not be read, so its lease stays", "--close"],
+        mocked={"ReadOpening": BROKEN}, lease_stays=True,
+    )  # fmt: skip
+    yield of_opening("whose lease is unread", LEFT_OPEN, mocked={"ReadOpeningLease": BROKEN}, **from_then)
+    yield of_opening("and its lease stays", LEFT_OPEN, mocked={"ReleaseOpeningLease": BROKEN}, lease_stays=True, **from_then)
+    yield of_opening("over, its lease stays", NOTHING_OPEN, opens=None, mocked={"ReleaseClosedLease": BROKEN}, lease_stays=True)
+    yield of_opening(
+        "over, and nobody is told: the end pages", [*NOTHING_OPEN[:-1], "NeedsOperator"], "Unavailable", ["while nothing of it was open"], opens=None,
+        mocked={"AnnounceStopped": BROKEN},
+    )  # fmt: skip
 
 
 def of_undos():
@@ -244,6 +307,10 @@ def of_recovery():
         "in place: the runbook", CALLED, cause=["docs/runbook.md#an-execution-was-stopped"], item=BEGUN, strategy="backtrack",
         recorded="NeedsOperator", **called,
     )  # fmt: skip
+    yield scenario(
+        "in place, it had begun to let clients in", CALLED, cause=["is rewound and verified; next step: rewind undo stopped--", "lets clients in, if they are not"],
+        item=BEGUN | {"liftBegunAt": "2026-11-23T10:44:00Z"}, strategy="backtrack", recorded="NeedsOperator", **called,
+    )  # fmt: skip
     yield scenario("an undo ended it, and settles it", SETTLED, item=BEGUN | {"cancel": cancelled}, lease_stays=True)
     yield scenario(
         "an undo that ended nothing is no excuse", CALLED, cause=by_undo, item=BEGUN | {"cancel": before}, recorded="NeedsOperator", **called
@@ -259,6 +326,8 @@ def of_recovery():
     freed = [*READ, "ReleaseUnplannedLease", *unplanned[len(READ) :]]
     request = {"to": "5m ago"}
     yield scenario("unplanned: its lease is freed", freed, given=request)
+    yield scenario("unplanned: ended by an undo", [*READ, "ReleaseLeftLease", "Settled"], given=request, error_of_event="Cancelled")
+    yield scenario("unplanned: ended by an undo, no cluster", SETTLED, given={"resume": "r-1"}, error_of_event="Cancelled", lease_stays=True)
     yield scenario("unplanned: a lease of another stays", freed, given=request, of="the-other-one", lease_stays=True)
     yield scenario("ReleaseUnplannedLease throws", freed, given=request, mocked={"ReleaseUnplannedLease": BROKEN}, lease_stays=True)
     yield scenario("unplanned: a resume names no cluster", unplanned, given={"resume": "r-1"}, lease_stays=True)

@@ -31,7 +31,8 @@ def test_backtrack(deployment, scenario):
 
 @pytest.mark.parametrize("scenario", undo.scenarios(), ids=name_of)
 def test_undo(deployment, scenario):
-    holds((undo.run_stopped if isinstance(scenario, undo.Stopped) else undo.run)(deployment, scenario))
+    run = {undo.Stopped: undo.run_stopped, undo.Unplanned: undo.run_unplanned}.get(type(scenario), undo.run)
+    holds([*run(deployment, scenario)])
 
 
 @pytest.mark.parametrize("scenario", undo_in_place.scenarios(), ids=name_of)
@@ -57,6 +58,11 @@ def test_stopped(deployment, scenario):
 @pytest.mark.parametrize("scenario", [*opened.scenarios()], ids=name_of)
 def test_open(deployment, scenario):
     holds([*opened.run(deployment, scenario)])
+
+
+@pytest.mark.parametrize("then", ["close", "undo"])
+def test_opening_that_is_stopped_locks_nobody_out(deployment, then):
+    holds([*opened.run_stopped(deployment, then)])
 
 
 @pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)

@@ -229,7 +229,7 @@ def scenario(name, path, *rest, item=None, given=None, by="ana", told=(), unconf
 
 
 def scenarios():
-    return [*ways(), *confirming(), *refused(), *failing(), *native(), *stopped(), *native_of_stopped()]
+    return [*ways(), *confirming(), *refused(), *failing(), *native(), *stopped(), *native_of_stopped(), *unplanned()]
 
 
 def ways():
@@ -366,7 +366,9 @@ def refused():
         ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),
         ("one whose safety clone is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip
-        yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
+        # It may be making its plan: Step Functions is asked.
+        asked = ["DescribeUnplanned", "IsUnplannedOver"] if "gone" in item else []
+        yield scenario(f"{name} is refused", [*READ, *asked, *REFUSED], cause=[said], item=item, **invalid)
     yield scenario(
         "one that has ended well is not cancelled",
         [*READ, *REFUSED],
@@ -815,6 +817,50 @@ def native_of_stopped():
     )  # fmt: skip
 
 
+class Unplanned(Scenario):
+    """An undo of a recovery that really runs, and makes its plan."""
+
+    def __init__(self, name, path, *rest, runs_on=False, **more):
+        super().__init__(f"undo: before a plan: {name}", path, *rest, request={}, machine=UNDO, **more)
+        self.runs_on = runs_on
+
+
+def unplanned():
+    asked = [*READ, "DescribeUnplanned", "IsUnplannedOver"]
+    stop = [*asked, "StopUnplanned", *asked[-2:]]
+    over = [*READ[1:], "ConcludeUnplanned", "Undone"]
+    yield Unplanned("it is ended", [*stop, *over])
+    name = "its end is late"
+    given = {"Input": json.dumps({"cluster": cluster(slug(f"undo: before a plan: {name}"))})}
+    late = {"DescribeUnplanned": [given | {"Status": status} for status in ("RUNNING", "RUNNING", "ABORTED")]}
+    yield Unplanned(name, [*stop, "WaitForUnplanned", *asked[-2:], *over], mocked=late)
+    unseen = {"DescribeUnplanned": "Sfn.SfnException"}
+    yield Unplanned("it is unseen", [*asked, *REFUSED], "InvalidRequest", ["is no recovery that moved traffic: it is unknown"], mocked=unseen, runs_on=True)
+    denied = {"StopUnplanned": "Sfn.SfnException"}
+    yield Unplanned("it cannot be ended", [*asked, "StopUnplanned", *REFUSED], "Unavailable", ["told to"], mocked=denied, runs_on=True)
+
+
+def run_unplanned(deployment, scenario):
+    """Starts a recovery of the deployed machine, and undoes it while it makes its plan; answers what is wrong."""
+    recovery, states = slug(scenario.name), deployment.client("stepfunctions")
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps({"ValidateWindow": [{"seconds": 5}]}))
+    request = json.dumps({"cluster": cluster(recovery), "to": "5m ago", "dns": [{}], "approval": "required"})
+    arn = states.start_execution(stateMachineArn=deployment.known["rewind"], name=recovery, input=request)["executionArn"]
+    deadline = time.monotonic() + LONGEST
+    while "ValidateWindow" not in [call["call"] for call in deployment.calls_of(recovery)]:
+        assert time.monotonic() < deadline, f"it made no plan: {entered(deployment, arn)}"
+        time.sleep(0.2)
+    ended = execute(deployment, scenario, f"{recovery}-undo", {"recovery": recovery, "by": "ana"})
+    yield from problems_of_end(deployment, scenario, ended)
+    status = states.describe_execution(executionArn=arn)["status"]
+    if status != ("RUNNING" if scenario.runs_on else "ABORTED"):
+        yield f"the recovery is {status}"
+    if scenario.runs_on:
+        states.stop_execution(executionArn=arn)
+    elif (output := json.loads(ended["output"]))["cluster"] != cluster(recovery) or "changed nothing" not in output["undone"][0]:
+        yield f"the output was {output}"
+
+
 def run_stopped(deployment, scenario):
     """Runs a recovery up to the wait for people, makes its record what the scenario says, and undoes it; answers what is wrong."""
     recovery = slug(scenario.name)
@@ -861,7 +907,7 @@ def run_stopped(deployment, scenario):
     stays = scenario.recorded == "NeedsOperator" and "AcquireRestoredLease" in scenario.path
     calls = [call["call"] for call in deployment.calls_of(recovery)]
     counts = [f"{call} was called {calls.count(call)} times" for call, times in scenario.calls.items() if calls.count(call) != times]
-    is_recorded = scenario.recorded in ("Undone", "NothingChanged")
+    is_recorded = scenario.recorded in ("Undone", "NothingChanged", "Recovered")
     expected = ["cancel", "approval"] if is_recorded else []
     return [
         *problems_of_end(deployment, scenario, ended),

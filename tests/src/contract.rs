@@ -156,6 +156,8 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert_eq!(given.remove("OpenSecurityGroupId").is_some(), ["Open", "Undo"].contains(&machine.resource));
         assert!(given.remove("CleanUp").is_none_or(|state| state == "CleanUp"));
         assert!(given.remove("UndoArn").is_none_or(|undo| undo == "Undo"));
+        assert!(given.remove("RewindArn").is_none_or(|rewind| rewind == "Rewind"));
+        assert!(given.remove("OpenArn").is_none_or(|open| open == "Open"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
             assert_eq!(value, format!("{function}Function.Arn"));
@@ -547,10 +549,10 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
     let stopped = &template.resource("StoppedRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
-    // Of a recovery and its undo another machine tells, which knows whether anybody has to look.
+    // Of a recovery, its undo and an opening another machine tells, which knows whether anybody has to look.
     let found = [&detail["stateMachineArn"], &stopped["stateMachineArn"]].map(texts).concat();
     assert_eq!((set(found.clone()), found.len()), (machines.clone(), machines.len()));
-    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind", "Undo"]);
+    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind", "Undo", "Open"]);
     assert_eq!(stopped["$or"], detail["$or"]);
     assert_eq!(texts(&detail["$or"][0]["status"]), ["TIMED_OUT", "ABORTED"]);
     assert_eq!(texts(&detail["$or"][1]["status"]), ["FAILED"]);

@@ -34,7 +34,7 @@ pub(super) fn states() -> Vec<State> {
             .progress("asks RDS for a copy-on-write clone of the present state: the safety clone")
             .only(Recoveries::Backtrack)
             .comment("A copy-on-write clone of the cluster as it is: no acknowledged write is lost by what follows.")
-            .inputs(["recovery", "plan"])
+            .inputs(["recovery", "plan", "leaseUntil"])
             .timeout(timeouts::CLONE_SOURCE)
             .keep("safetyClone")
             .starts_waiting_for("cluster")

@@ -119,8 +119,9 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         needs_operator(
             "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
                              $count($undone) = 0 ? '; nothing was undone' : ''; $done := $count($undone) > 0 ? \
-                             ($undo = '' ? '; undone: ' : '; undone before that: ') & $join($undone, '; ') : ''; $back := $fenceIsUp and $failure.state != 'LiftFence' ? '; to have it as \
-                             it was: rewind undo ' & $recovery.id : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
+                             ($undo = '' ? '; undone: ' : '; undone before that: ') & $join($undone, '; ') : ''; $back := $not($fenceIsUp) ? '' : $failure.state = 'LiftFence' ? '; \
+                             to let clients in, with the data as it is now: rewind undo ' & $recovery.id : '; to have it as it was: rewind undo \
+                             ' & $recovery.id; $lift := $fenceIsUp ? '; to let clients in by hand when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
                              --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
                              ') : ''; $snapshot := $undoFailure.state = 'UndoStartRestore' ? '; if ' & $plan.newCluster & ' is gone, its last \

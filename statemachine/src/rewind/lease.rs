@@ -107,13 +107,18 @@ fn variables() -> State {
 
 fn read_lease() -> State {
     let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$leaseKey"));
+    // As the commands name it. Another text would be told as a recovery, which only costs a reading.
+    let opening = r"$contains($lease.recoveryId.S, /-(open|close)(-[0-9]+)?(?![\s\S])/)";
     let (failure, cause) = held(
         "AcquireLease",
         &format!(
             "( $lease := $states.result.Item; $exists($lease.stoppedAt.S) ? 'recovery ' & $lease.recoveryId.S & ' was stopped at ' & \
          $lease.stoppedAt.S & ' with ' & $leaseKey & ', and the cluster may be fenced; nothing was changed; next step: rewind undo ' \
          & $lease.recoveryId.S & ' finds out what was done, undoes it and releases the lease; then start this one again under another \
-         name' : {clean_up} ? {by_clean_up} & 'start this one again under another name in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters shows' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
+         name' : {clean_up} ? {by_clean_up} & 'start this one again under another name in a minute; if it is held then as well, that very cluster is being deleted, as rewind clusters shows' : $exists($lease) and {opening} ? $lease.recoveryId.S & ' holds ' & $leaseKey & ' since ' & \
+         $lease.takenAt.S & ': what opens or closes what a recovery left behind holds it for moments; nothing was changed; next step: start \
+         this one again under another name in a minute; if that execution was stopped, the lease is free some three minutes after that' : \
+         $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
          execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \

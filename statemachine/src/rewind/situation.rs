@@ -89,7 +89,8 @@ fn in_place(state: State, steps: &[State]) -> State {
             situation(
                 "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified, and clients \
                  reach it: the recovery is done but for its tags and its report; the safety clone ' & \
-                 $plan.newCluster & ' is kept'",
+                 $plan.newCluster & ' is kept; next step: rewind undo ' & $recovery.id & ' takes nothing back: it tags the safety clone, and \
+                 releases the lease'",
             ),
             "ConcludeNeedsOperator",
         )
