@@ -192,6 +192,13 @@ def test_recovery_by_a_script(stack):
     said = terminal.json("start", cluster.name, "latest", "--name", name, code=5)
     contains(said["message"], f"there is an execution {name} with another request", "nothing was started")
     hash = run.approval()["hash"]
+    # A person is asked before a restored cluster goes, and is told how to keep it.
+    screen = Screen(terminal, "reject", name, "not", "today")
+    screen.sees(f"{new} is deleted if nobody uses it", f"rewind cancel {name}", f"type the restored cluster's name, {new}:")
+    screen.types("\n")
+    screen.ends(5)
+    contains(screen.seen, "nothing was decided")
+    assert (run.describe()["status"], run.approval()["hash"]) == ("RUNNING", hash), "what a question decides that nobody has answered"
     said = terminal.json("reject", name, "not", "today")
     assert (said["decision"], said["hash"]) == ("rejected", hash), "what reject answers"
     path = START + REWIND + COMPARE + ASK + ["IsApprovalToConfirm", *DECIDED] + REJECTED + CONCLUDE

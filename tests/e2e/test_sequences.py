@@ -40,6 +40,8 @@ CHECK = "[orders are there] shop: SELECT count(*) FROM orders => 3"
 ELSEWHERE = "somebody.else.example.org"
 # What no two servers have in common, and everybody may read.
 IDENTITY = {"postgresql": "SELECT pg_postmaster_start_time()", "mysql": "SELECT @@datadir"}
+# The beginnings of printed commands that only show something.
+SHOWING = ("rewind status ", "rewind clusters")
 # Done, refused, or an end of a recovery. Never: AWS could not be reached, or the arguments were not understood.
 CODES = (0, 3, 4, 5, 6)
 
@@ -405,29 +407,37 @@ class Sequence:
                 yield f"{name} is left, and no status tells that it is kept or fenced"
 
     def command(self):
-        """A command that the status prints of a recovery that something is left of; None if it prints none that acts."""
+        """A command that the status prints of a recovery that something is left of, with its effect; None if it prints none that acts."""
         for one in reversed(self.statuses):
             standing = one["standing"]
             is_open = one["state"] in ("Running", "AwaitingApproval", "NeedsOperator") or self.name in standing["fenced"]
-            acting = [safe["command"] for safe in standing["commands"] if not safe["command"].startswith("rewind status ")]
+            # One with a word to replace opens what is kept to a reader, and ends nothing.
+            acting = [safe for safe in standing["commands"] if not safe["command"].startswith(SHOWING) and "<" not in safe["command"]]
             if acting and (is_open or standing["outage"]):
                 return self.random.choice(acting)
         return None
 
-    def type_as_printed(self, command):
+    def type_as_printed(self, safe):
         """Types a printed command at a terminal, and what it asks for; answers what the terminal shows."""
         self.is_at_rest = False
+        command = safe["command"]
         program, *words = shlex.split(command)
         assert program == "rewind", f"the printed command {command}"
         screen = Screen(self.terminal, *words)
-        asked = screen.sees_one_of("of that hash:", "type the source's name", *["waits for a decision", "ended in"] * (words[0] == "resume"), timeout=300)
+        questions = ["of that hash:", "type the source's name", "type the restored cluster's name"]
+        asked = screen.sees_one_of(*questions, *["waits for a decision", "ended in"] * (words[0] == "resume"), timeout=300)
         if asked == "of that hash:":
             screen.types(re.search(r"This is (\w+)\.", screen.seen)[1][:6] + "\n")
         elif asked == "type the source's name":
             screen.types(f"{self.name}\n")
+        elif asked == "type the restored cluster's name":
+            screen.types(re.search(r"type the restored cluster's name, (\S+):", screen.seen)[1] + "\n")
         elif asked == "waits for a decision":
             screen.types("\x03")  # Ctrl-C: the decision is the next command
         code = screen.ends(*CODES, *[130] * (asked == "waits for a decision"))
+        # What is refused by itself needs no question.
+        if safe["effect"].endswith("asks first") and asked not in questions and code != 5:
+            self.fail(f"{command} is printed as one that asks first ({safe['effect']}), and did it without a question:\n{screen.seen}")
         if words[0] in ("approve", "reject") and code == 0:
             self.decided.add(words[1])
         if words[0] == "resume" and (started := re.search(r"(\S+) is started", screen.seen)):

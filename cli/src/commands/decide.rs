@@ -44,7 +44,7 @@ pub(crate) async fn approve(
     decide(aws, client, output, options, true, hash).await
 }
 
-/// Rejects the proposal.
+/// Rejects the proposal, after a person at a terminal who gives no hash has typed the name of the cluster that it is about.
 // Whatever was shown, nothing of it happens: so the hash of the present proposal serves where none is given.
 pub(crate) async fn reject(
     aws: &Aws,
@@ -54,9 +54,42 @@ pub(crate) async fn reject(
 ) -> Result<Completion, Failure> {
     let hash = match &options.args.hash {
         Some(hash) => hash.clone(),
-        None => client.pending_hash(recovery_id(&options.args.id)).await?,
+        None => {
+            let id = recovery_id(&options.args.id);
+            // Before the question: nobody should confirm a rejection that is refused afterwards. And what is asked while somebody
+            // reads has another hash, so it is not rejected by this.
+            let hash = client.pending_hash(id).await?;
+            // A script that names no hash means whatever is asked now.
+            if output.can_ask() {
+                confirm_rejection(client, output, id).await?;
+            }
+            hash
+        }
     };
     decide(aws, client, output, options, false, hash).await
+}
+
+/// Shows what a rejection does, and asks for the name of the cluster that it is about.
+// Hours of restoring go with that cluster, and no hash was typed that shows that somebody means this recovery.
+async fn confirm_rejection(client: &AwsClient, output: &Output, id: &str) -> Result<(), Failure> {
+    let recovery = client.recovery(id).await?;
+    output.note(&format::rejection(&recovery));
+    let (what, name) = match recovery.new_cluster.as_deref().filter(|_| !recovery.is_in_place()) {
+        Some(restored) => ("restored cluster", restored),
+        None => ("source", recovery.cluster.as_str()),
+    };
+    let typed = ask(&format!("To reject it, type the {what}'s name, {name}:"))?;
+    is_named(id, name, &typed)
+}
+
+/// Refuses what was typed where it is not the name that was asked for.
+fn is_named(id: &str, name: &str, typed: &str) -> Result<(), Failure> {
+    if typed == name {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "\"{typed}\" is not {name}, so {id} is not rejected; nothing was decided; next step: rewind status {id}"
+    )))
 }
 
 async fn decide(
@@ -81,4 +114,19 @@ async fn decide(
     output.note(&notice);
     let arn = client.recovery(id).await?.execution_arn;
     follow(aws, client, output, id, &arn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_rejected_before_the_cluster_is_named() {
+        assert_eq!(is_named("r-1", "orders-r", "orders-r"), Ok(()));
+        for typed in ["", "y", "orders", "orders-r2"] {
+            let refused = is_named("r-1", "orders-r", typed).unwrap_err();
+            assert!(matches!(refused, Failure::Refused(_)), "{refused:?}");
+            assert!(refused.message().contains("nothing was decided"), "{refused:?}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ pub use notice::{decided, ending, failed, moment, started};
 pub use opening::{closed, opened, to_open};
 pub use outcome::outcome;
 pub use plan::{plan, start_of};
-pub use proposal::{decision_basis, proposal};
+pub use proposal::{decision_basis, proposal, rejection};
 pub use recovery::{recoveries, recovery, recovery_in_short};
 pub use report::{Values, report};
 pub use standing::{Place, standing, standing_after, standing_before, standing_in_chat};

@@ -4,7 +4,9 @@ use super::not_carried_over::not_carried_over;
 use super::plan::plan;
 use super::report::{Values, report};
 use crate::document::Document;
-use rewind_core::{Difference, Plan, Proposal, Restored, format_duration, format_moment};
+use rewind_core::{
+    Difference, Plan, Proposal, RecoveryRecord, Restored, Undoing, format_duration, format_moment,
+};
 
 /// Formats a proposal: the plan, and everything else that the decision is based on.
 pub fn proposal(proposal: &Proposal, values: Values) -> Document {
@@ -30,6 +32,23 @@ pub fn decision_basis(proposal: &Proposal, values: Values) -> Document {
     match &proposal.restored {
         Some(restored) => document.extend(consequences_side_by_side(&proposal.plan, restored)),
         None => document.extend(consequences_in_place(&proposal.plan)),
+    }
+    document
+}
+
+/// Formats the changes of a rejection, by the record, for whoever confirms it.
+pub fn rejection(recovery: &RecoveryRecord) -> Document {
+    let (id, cluster) = (&recovery.id, &recovery.cluster);
+    let mut document = Document::new();
+    document.heading(format!("The rejection of {id}:"));
+    let Some(restored) = recovery.new_cluster.as_ref().filter(|_| !recovery.is_in_place()) else {
+        document.item(format!("it ends, and nothing is changed: {cluster} stays as it is"));
+        return document;
+    };
+    document.item(format!("it ends, and no traffic is moved: clients stay on {cluster}"));
+    document.warning(format!("{restored} is deleted if nobody uses it: the next recovery has to restore it again"));
+    if recovery.why_not_undoable(Undoing::Cancel).is_none() {
+        document.field("to keep it", format!("rewind cancel {id}"));
     }
     document
 }
@@ -89,4 +108,22 @@ fn consequences_in_place(plan: &Plan) -> Document {
     document.heading("If you reject:");
     document.item("nothing is changed");
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::{in_place_plan, plan, recovery_record};
+
+    #[test]
+    fn a_rejection_names_the_cluster_that_it_deletes_and_the_command_that_keeps_it() {
+        let waiting = RecoveryRecord { id: "r-1".into(), state: "AwaitingApproval".into(), ..recovery_record(&plan()) };
+        let text = rejection(&waiting).to_string();
+        for part in ["clients stay on orders\n", "orders-r is deleted if nobody uses it", "rewind cancel r-1\n"] {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
+        let in_place = RecoveryRecord { state: "AwaitingApproval".into(), ..recovery_record(&in_place_plan()) };
+        let text = rejection(&in_place).to_string();
+        assert!(text.contains("nothing is changed: orders stays") && !text.contains("deleted"), "{text}");
+    }
 }
