@@ -90,11 +90,9 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
             (ErrorName::ClusterNotReady, "try again, for the state may pass")
         }
         // A permission that is missing stays missing, and retries would only delay the message.
-        "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => (
-            ErrorName::RewindFailed,
-            "allow the caller the action that is named, and start again; a function of the stack may do what the parameters allow: \
-                 ClusterPattern, SecretArns, HostedZoneArns and RecordNames",
-        ),
+        "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
+            (ErrorName::RewindFailed, on_permission(std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_some()))
+        }
         // Not retried: new credentials come with a new start of the function, not with time.
         "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
             (ErrorName::RewindFailed, "look at the caller's credentials, and start again")
@@ -111,9 +109,29 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
     }
 }
 
+/// The advice on a permission that is missing. The parameters of the stack give the functions theirs, and a person none.
+const fn on_permission(is_function: bool) -> &'static str {
+    match is_function {
+        true => {
+            "allow the caller the action that is named, and start again; a function of the stack may do what the parameters allow: \
+             ClusterPattern, SecretArns, HostedZoneArns and RecordNames"
+        }
+        false => "allow yourself the action that is named, or use credentials that have it, and try again",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_permission_that_a_person_lacks_is_no_matter_of_the_stacks_parameters() {
+        assert!(on_permission(true).contains("ClusterPattern"));
+        assert!(!on_permission(false).contains("function") && !on_permission(false).contains("ClusterPattern"));
+        // Outside a function.
+        let advice = by_code("AccessDeniedException", 400, ErrorName::Unavailable).1;
+        assert_eq!(advice, on_permission(false));
+    }
 
     #[test]
     fn a_failed_read_may_be_repeated_and_a_failed_change_may_not() {
