@@ -13,8 +13,7 @@ use rewind_aws::route53::Route53;
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::{OutOfTime, SystemClock, within};
 use rewind_core::{
-    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, Standing, format_duration, printable, printable_json,
-    printable_lines,
+    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, Standing, format_duration, printable, printable_lines,
 };
 use rewind_ui::format::Values;
 use rewind_ui::{Document, Steps, format, is_plumbing, progress, render};
@@ -61,6 +60,8 @@ pub(crate) async fn follow(
             biased;
             _ = tokio::signal::ctrl_c() => {
                 screen.leave();
+                // A script that is interrupted still gets one document, with the id by which it can ask again.
+                output.script(&json!({ "outcome": "Running", "recoveryId": id }));
                 return Ok(Completion::Interrupted);
             }
             events = next_events(&mut follower, client, &screen) => events,
@@ -83,6 +84,7 @@ pub(crate) async fn follow(
                 }
             }
             Err(error) => {
+                // The failure is the one document of a script.
                 screen.leave();
                 return Err(error.into());
             }
@@ -384,10 +386,10 @@ impl Screen {
             Ending::Planned | Ending::Recovered | Ending::Undone => match Outcome::read(output) {
                 Ok(outcome) => format::outcome(&outcome),
                 // It succeeded all the same: only how it went cannot be shown.
-                Err(why) => format::failed(&self.id, ending, Some(&why)),
+                Err(why) => format::failed(&self.id, ending, error, Some(&why)),
             },
             Ending::NothingChanged | Ending::RolledBack | Ending::NeedsOperator | Ending::Stopped => {
-                format::failed(&self.id, ending, cause.map(|cause| self.output.in_words(cause)).as_deref())
+                format::failed(&self.id, ending, error, cause.map(|cause| self.output.in_words(cause)).as_deref())
             }
         };
         End { json: document, text }
@@ -401,10 +403,6 @@ impl Screen {
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id
         );
-        // A script that is interrupted still gets one document, with the id by which it can ask again.
-        if self.output.is_json() {
-            println!("{}", printable_json(&json!({ "outcome": "Running", "recoveryId": self.id })));
-        }
         eprintln!("{}", printable_lines(&notice));
     }
 

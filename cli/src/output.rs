@@ -60,6 +60,13 @@ impl Output {
         }
     }
 
+    /// Writes the one document of a script; a person is told otherwise.
+    pub(crate) fn script(self, json: &Value) {
+        if self.json {
+            println!("{}", printable_json(json));
+        }
+    }
+
     /// Writes a document below the result. A script does not get it: its one document has what it needs.
     pub(crate) fn more(self, document: &Document) {
         if !self.json {

@@ -156,13 +156,14 @@ def test_recovery_and_its_undo_at_a_terminal(stack):
     stands = output["standing"]
     assert stands["traffic"] == [f"{cluster.record} leads to {new}"], "where the traffic is after the end"
     assert (stands["fenced"], stands["outage"], stands["unseen"]) == ([cluster.name], None, []), "what is fenced after the end"
-    assert [safe["command"] for safe in stands["commands"]] == [f"rewind undo {name}"], "what is safe after the end"
+    safe = [f"rewind undo {name}", f"rewind open {name} --from <your address>"]
+    assert [one["command"] for one in stands["commands"]] == safe, "what is safe after the end"
     decision = json.loads(run.item()["decision"])
     assert decision["comment"] == "the count is right", "the comment"
     contains(decision["by"], "ann (arn:aws:")
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     out, _ = terminal.run("list", cluster.name)
-    contains(out, name, "Recovered", f"traffic: {new}; fenced: {cluster.name}; kept: {cluster.name} until", f"safe now: rewind undo {name}")
+    contains(out, name, "Recovered", f"traffic: {new}; fenced: {cluster.name}; kept: {cluster.name} until", f"  safe now         rewind undo {name}\n")
     latest = terminal.json("list", cluster.name)[0]
     assert (latest["id"], latest["state"]) == (name, "Recovered"), "the latest of the list"
     assert latest["standing"]["traffic"] == stands["traffic"], "where the traffic is by the list"

@@ -40,8 +40,10 @@ VOLATILE = [
     (r"\b\d+(\.\d+)? s\b", "<seconds>"),
     (r"\b\d+ sessions\b", "<sessions>"),
 ]  # fmt: skip
+# How a line below a field's value begins.
+BELOW = " " * 19
 # How the next lines of one that is broken are indented, by how it begins; as at a terminal.
-INDENTED = [(r"  \d+\. ", 5), (r"  [-!+] ", 4), (r"  \S", 19), (r" +\d+\.\d s", 18), (r"", 2)]
+INDENTED = [(BELOW, 19), (r"  \d+\. ", 5), (r"  [-!+] ", 4), (r"  \S", 19), (r" +\d+\.\d s", 18), (r"", 2)]
 
 
 class Transcript:
@@ -64,7 +66,11 @@ class Transcript:
     def printed(self, text, *kept):
         """Keeps the lines that begin with one of `kept`, and dots for each stretch of others. Without any, all are kept."""
         lines = [line.rstrip() for line in STYLE.sub("", self.shown(text)).replace("\r", "").splitlines() if line.strip()]
-        is_kept = [not kept or any(re.match(start, line) for start in kept) for line in lines]
+        is_kept = []
+        for line in lines:
+            # A sentence below a command belongs to it.
+            is_below = is_kept and line.startswith(BELOW)
+            is_kept.append(is_kept[-1] if is_below else not kept or any(re.match(start, line) for start in kept))
         for line, keep in zip(lines, is_kept, strict=True):
             if keep:
                 self.lines += self.broken(line)
@@ -151,7 +157,7 @@ def incident(stack):
         transcript.typed(f"rewind status {name} --follow")
         end, followed = terminal.run("status", name, "--follow")
         transcript.printed(progress(followed, "FenceSource", "SwapDns", "ConfirmCutover", "Finish"), r" +\d+\.\d s")
-        fields = ["fence ", "not carried over", "to undo", "checks", "outage", "of that"]
+        fields = ["fence ", "not carried over", "to read it", "to undo", "checks", "outage", "of that"]
         transcript.printed(end, r"\S", *(f"  {field}" for field in fields))
 
     transcript.typed(f"rewind status {name}")

@@ -288,8 +288,9 @@ def test_undo_that_is_stopped_before_its_first_change_leaves_the_recovery_as_it_
     wait_until(lambda: not any(map(stack.item, leases)), "the end of the leases", timeout=30)
     assert run.item()["state"] == "Recovered", "the recovery"
     assert (new.groups, cluster.groups) == (groups, sorted(stack.fence_groups)), "the security groups of both clusters"
-    (command,) = [safe["command"] for safe in terminal.json("status", run.id)["standing"]["commands"]]
+    command, to_read = [safe["command"] for safe in terminal.json("status", run.id)["standing"]["commands"]]
     assert command == f"rewind undo {run.id}", "the command that is safe"
+    assert to_read == f"rewind open {run.id} --from <your address>", "the command that reads what is left behind"
 
 
 @pytest.mark.slow

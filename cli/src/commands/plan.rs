@@ -11,7 +11,7 @@ use rewind_aws::Aws;
 use rewind_client::{RecoveryName, StartedExecution};
 use rewind_clock::SystemClock;
 use rewind_core::{Clock, Ending};
-use rewind_ui::format;
+use rewind_ui::{Document, format};
 use serde_json::Value;
 
 /// Makes a plan, and shows it with the command that starts exactly it.
@@ -40,10 +40,21 @@ pub(super) async fn planned(
     request: &Value,
 ) -> Result<Completion, Failure> {
     let completion = follow(aws, client, output, &started.id, &started.arn).await?;
-    if completion == Completion::Ended(Ending::Planned)
-        && let Some(plan) = client.recovery(&started.id).await?.plan
-    {
-        output.more(&format::start_of(request, &plan));
+    // A script has its document by now, and makes the request itself.
+    if completion == Completion::Ended(Ending::Planned) && !output.is_json() {
+        match client.recovery(&started.id).await {
+            Ok(recovery) => {
+                if let Some(plan) = recovery.plan {
+                    output.more(&format::start_of(request, &plan));
+                }
+            }
+            // The plan was shown: a failure would read as if there were none.
+            Err(error) => {
+                let mut document = Document::new();
+                document.warning(format!("the command that starts it cannot be shown: {error}"));
+                output.note(&document);
+            }
+        }
     }
     Ok(completion)
 }

@@ -75,15 +75,14 @@ pub(super) async fn shown(
     started: StartedExecution,
     detach: bool,
 ) -> Result<Completion, Failure> {
-    let notice = format::started(&started.id, started.started_before);
     if detach {
         output.result(
             &json!({ "recoveryId": started.id, "executionArn": started.arn, "startedBefore": started.started_before }),
-            &notice,
+            &format::detached(&started.id, started.started_before),
         );
         return Ok(Completion::Done);
     }
     // The id is shown before anything else can fail: with it the recovery is found again from any machine.
-    output.note(&notice);
+    output.note(&format::started(&started.id, started.started_before));
     follow(aws, client, output, &started.id, &started.arn).await
 }

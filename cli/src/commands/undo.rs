@@ -39,14 +39,13 @@ pub(crate) async fn run(
         confirm = Some(ask(&format!("To do it, type the source's name, {}:", recovery.cluster))?);
     }
     let started = client.undo(id, undoing, confirm.as_deref(), &caller_name(aws).await?).await?;
-    let notice = format::started(&started.id, started.started_before);
     if options.detach {
         output.result(
             &json!({ "recoveryId": id, "executionArn": started.arn, "startedBefore": started.started_before }),
-            &notice,
+            &format::detached(&started.id, started.started_before),
         );
         return Ok(Completion::Done);
     }
-    output.note(&notice);
+    output.note(&format::started(&started.id, started.started_before));
     follow(aws, client, output, &started.id, &started.arn).await
 }

@@ -88,7 +88,7 @@ pub use request::{
 };
 pub use signature::{JsonDigest, SignPlans, VerifyPlans, json_digest, plan_digest};
 pub use standing::{
-    ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, Listed, RecordSeen, SafeCommand, Seen, Standing, World,
+    ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, Listed, RecordSeen, SafeCommand, Seen, Standing, World, open_command,
 };
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, format_moment, format_time, format_time_in, parse_duration};

@@ -80,7 +80,7 @@ pub enum Ending {
     RolledBack,
     /// It failed, and a person must look.
     NeedsOperator,
-    /// It was stopped from outside: nothing was undone.
+    /// It was stopped from outside: what it had done until then stands.
     Stopped,
 }
 

@@ -154,6 +154,9 @@ pub struct Standing {
     pub open: Option<String>,
     /// The clusters that are kept, and until when.
     pub kept: Vec<String>,
+    /// The way to read a restored cluster that is kept fenced after clients may have written to it; none where there is no such one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_read: Option<String>,
     /// The status of each cluster in RDS.
     pub clusters: Vec<String>,
     /// The holder of the lease.
@@ -183,6 +186,7 @@ impl Standing {
             fences: fences(&names, world),
             open: recovery.opening.as_ref().map(|opening| open(&recovery.id, &names, opening)),
             kept: kept(&names, world),
+            to_read: is_restored_left(recovery, &names, world).then(|| by_master_user(names.restored)),
             clusters: statuses(&names, world),
             lease: lease(&names, world),
             unseen: unseen(&names, world),
@@ -432,6 +436,49 @@ fn follow(id: &str) -> SafeCommand {
     command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned())
 }
 
+/// The command that opens what a recovery left behind to a reader, who has to put an address into it.
+pub fn open_command(id: &str, cluster: &str) -> SafeCommand {
+    command(
+        format!("rewind open {id} --from <your address>"),
+        format!("opens {cluster} to one connection that only reads, for an hour; asks first"),
+    )
+}
+
+/// The command that opens the fenced source of a recovery that ended well, or its safety clone; none where neither is there.
+fn to_open(recovery: &RecoveryRecord, names: &Names<'_>, world: &World, fences: FencesSeen) -> Option<SafeCommand> {
+    let (left, seen) = match names.in_place {
+        true => (names.restored, &world.restored),
+        false => (names.source, &world.source),
+    };
+    let is_left =
+        matches!(seen, Seen::Found(Some(_))) && (names.in_place || fences.source && !world.records.is_empty());
+    (recovery.state == Ending::Recovered.name() && recovery.plan.is_some() && is_left)
+        .then(|| open_command(&recovery.id, left))
+}
+
+/// True of a recovery whose restored cluster is kept fenced, because clients may have written to it before traffic went back.
+fn is_restored_left(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> bool {
+    let is_back = [Ending::Undone.name(), Ending::RolledBack.name()].contains(&recovery.state.as_str());
+    let is_fenced = world.fences.found().is_some_and(|fences| fences.restored);
+    is_back && is_fenced && !names.in_place && matches!(world.restored, Seen::Found(Some(_)))
+}
+
+fn by_master_user(cluster: &str) -> String {
+    format!(
+        "log in to {cluster} as its master user, from an address that its security groups admit: no command opens it, and the fence \
+         closes every other login"
+    )
+}
+
+/// The command that shows a cluster that is kept so, until when, and what it is billed for.
+fn left_restored(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Option<SafeCommand> {
+    let effect = format!(
+        "shows until when {} is kept, and how it is kept longer or removed; it changes nothing",
+        names.restored
+    );
+    is_restored_left(recovery, names, world).then(|| command("rewind clusters".to_owned(), effect))
+}
+
 fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<SafeCommand> {
     let id = &recovery.id;
     // A deletion that has begun is not stopped by moving clients to it.
@@ -526,7 +573,8 @@ fn commands_after_its_end(
     let close = recovery
         .opening
         .as_ref()
-        .map(|_| command(format!("rewind open {id} --close"), "ends the reading of whoever it is open to".to_owned()));
+        .map(|_| command(format!("rewind open {id} --close"), "ends the reading of whoever it is open to".to_owned()))
+        .or_else(|| to_open(recovery, names, world, fences));
     let follow_undo = undoing.map(|undo| {
         let effect = "follows its undo; it changes nothing".to_owned();
         command(format!("rewind status {undo} --follow"), effect)
@@ -539,7 +587,8 @@ fn commands_after_its_end(
         command(format!("rewind status {id}"), effect.to_owned())
     });
     let safe: Vec<SafeCommand> = follow_undo.into_iter().chain(find_out).chain(safe).chain(close).collect();
-    if safe.is_empty() { vec![again(id)] } else { safe }
+    let safe = if safe.is_empty() { vec![again(id)] } else { safe };
+    safe.into_iter().chain(left_restored(recovery, names, world)).collect()
 }
 
 /// The undo of the recovery that holds its lease, or has it ended and waits for that: it runs, or was stopped a few minutes ago.

@@ -63,7 +63,7 @@ pub fn parse(line: &str) -> Result<ChatInput, String> {
     }
     let mut words = split(line)?;
     // From the list of clap itself, so that a command that is added is known here as well.
-    let known = Chat::command().get_subcommands().any(|verb| words.first().is_some_and(|w| w == verb.get_name()));
+    let known = words.first().is_some_and(|first| has(first));
     match words.first().map(String::as_str) {
         None => words.push("help".to_owned()),
         Some(first) if !known && first != "help" && !first.starts_with('-') => words.insert(0, "plan".to_owned()),
@@ -75,6 +75,11 @@ pub fn parse(line: &str) -> Result<ChatInput, String> {
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => Ok(ChatInput::Help(error.to_string())),
         Err(error) => Err(message(&error)),
     }
+}
+
+/// True if chat has the command of that name.
+pub(crate) fn has(verb: &str) -> bool {
+    Chat::command().get_subcommands().any(|known| verb == known.get_name())
 }
 
 /// Formats clap's message without its own "error:".

@@ -15,6 +15,8 @@ pub enum Line {
     Item(String),
     /// A value and its name.
     Field(&'static str, String),
+    /// A sentence about the value above it, which is there to be copied without it.
+    Below(String),
     /// A fact that a person must not overlook.
     Warning(String),
     /// A fact that is as it should be.
@@ -32,6 +34,7 @@ impl Line {
             | Self::Step(_, text)
             | Self::Item(text)
             | Self::Field(_, text)
+            | Self::Below(text)
             | Self::Warning(text)
             | Self::Good(text)
             | Self::Plain(text) => text,
@@ -78,6 +81,13 @@ impl Document {
     /// Adds a named value.
     pub fn field(&mut self, name: &'static str, value: impl ToString) {
         self.0.push(Line::Field(name, printable(&value.to_string())));
+    }
+
+    /// Adds a command that people copy, with its name, and a sentence about it on the next line: copied with a line, the sentence would
+    /// be words of the command.
+    pub fn command(&mut self, name: &'static str, command: impl ToString, about: impl Into<String>) {
+        self.field(name, command);
+        self.0.push(Line::Below(printable(&about.into())));
     }
 
     /// Adds a warning.

@@ -6,7 +6,7 @@ use crate::task::Task;
 use rewind_aws::executions::Execution;
 use rewind_client::{ApprovalRequest, ClientError, StartedExecution};
 use rewind_core::{Finding, Outcome, Plan, StepError, Strategy, format_moment};
-use rewind_ui::{Document, Place, format};
+use rewind_ui::{Document, Place, format, in_flags};
 use serde_json::Value;
 
 /// Makes the message of an error, for a user who has access, and logs its detail.
@@ -15,7 +15,8 @@ pub(crate) fn error_message(error: &ClientError) -> SlackMessage {
         let detail = StepError::for_log(error);
         tracing::error!(detail, "{error}");
     }
-    SlackMessage::sentence(error.to_string())
+    // In the words that people type here.
+    SlackMessage::sentence(in_flags(&error.to_string()))
 }
 
 /// Formats that an execution was started, by whom, and where to see it.
@@ -46,7 +47,7 @@ pub(crate) fn console_url(arn: &str) -> Option<String> {
 pub(crate) fn plan_message(id: &str, execution: &Execution) -> SlackMessage {
     let Ok(Outcome::Planned(planned)) = Outcome::read(&execution.output) else {
         let cause = execution.cause.as_deref().unwrap_or("no reason was given");
-        return SlackMessage::sentence(cause);
+        return SlackMessage::sentence(in_flags(cause));
     };
     let plan = &planned.plan;
     if plan.findings.iter().any(Finding::is_blocking) {
@@ -105,7 +106,7 @@ pub(crate) fn start_document(id: &str, request: &Value) -> Document {
     document.heading(format!("Start {id}?"));
     for (name, value) in request.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        document.item(format!("{name}: {value}"));
+        document.item(format!("{}: {value}", in_flags(&format!("`{name}`")).trim_matches('`')));
     }
     document
 }

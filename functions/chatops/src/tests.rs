@@ -482,7 +482,7 @@ async fn a_status_and_a_list_show_how_the_clusters_stand_in_brief() {
         let text = slack_text(&send_line(&app, "U1", command).await);
         assert!(text.contains("traffic: orders-r; fenced: orders-r"), "{command}: {text}");
         assert!(
-            text.contains("/rewind cancel r-1") || text.contains("safe now: /rewind status r-1"),
+            text.contains("/rewind cancel r-1") || text.contains("safe now         /rewind status r-1"),
             "{command}: {text}"
         );
         assert!(text.contains("clients may have no database") && !text.contains("--follow"), "{command}: {text}");
@@ -505,6 +505,19 @@ async fn what_cannot_be_seen_in_time_leaves_the_rest_of_the_message() {
         let text = slack_text(&send_line(&app, "U1", command).await);
         assert!(text.contains("r-1") && text.contains("Running") && text.contains(notice), "{command}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_options_that_people_type_in_chat() {
+    let app = app();
+    let text = slack_text(&send_line(&app, "U3", "start orders latest --approval-timeout 2d").await);
+    assert!(text.contains("`--approval-timeout`") && !text.contains("approvalTimeout"), "{text}");
+    assert!(app.ports.aws.state().started.is_empty(), "{text}");
+    // So does a button, and the cause of a dry run.
+    let request = json!({ "cluster": "orders", "to": "latest", "secretArn": "arn:secret" });
+    let question = ask(&app, "U3", &button_of(&Task::Start { id: "r-4".into(), request })).await;
+    let text = slack_text(&question);
+    assert!(text.contains("--secret: arn:secret") && text.contains("cluster: orders"), "{text}");
 }
 
 // ------------------------------------------------------------------------------------------------------------- access

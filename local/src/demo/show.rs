@@ -26,6 +26,7 @@ pub fn document(console: &Console, document: &Document) {
             Line::Step(number, text) => console.print(format_args!("  {number}. {text}")),
             Line::Item(text) => console.print(format_args!("  - {text}")),
             Line::Field(name, value) => console.field(name, value),
+            Line::Below(text) => console.field("", text),
             Line::Warning(text) => console.warn(text),
             Line::Good(text) => console.success(text),
         }

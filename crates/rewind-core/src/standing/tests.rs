@@ -131,10 +131,44 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
     assert_eq!(commands_of("Stopped", &source(false)), ["rewind resume r-1", "rewind undo r-1"]);
     assert_eq!(commands_of("NothingChanged", &source(false)), ["rewind resume r-1"]);
     // A fenced restored cluster cannot be adopted.
-    assert_eq!(commands_of("RolledBack", &world(false, LeadsTo::Source, false, true)), ["rewind status r-1"]);
-    assert_eq!(commands_of("Recovered", &world(false, LeadsTo::Restored, true, false)), ["rewind undo r-1"]);
+    let left = world(false, LeadsTo::Source, false, true);
+    for state in ["RolledBack", "Undone"] {
+        assert_eq!(commands_of(state, &left), ["rewind status r-1", "rewind clusters"], "{state}");
+    }
+    let open = "rewind open r-1 --from <your address>";
+    assert_eq!(commands_of("Recovered", &world(false, LeadsTo::Restored, true, false)), ["rewind undo r-1", open]);
     let gone = World { source: Seen::Found(None), ..world(false, LeadsTo::Restored, false, false) };
     assert_eq!(commands_of("Recovered", &gone), ["rewind status r-1"]);
+}
+
+#[test]
+fn the_way_to_read_what_is_left_behind_is_told_where_there_is_something_to_read() {
+    let to_open = |recovery: &RecoveryRecord, world: &World| {
+        let commands = Standing::of(recovery, world).commands;
+        commands.into_iter().find(|safe| safe.command.starts_with("rewind open r-1 --from ")).map(|safe| safe.effect)
+    };
+    let ended = record("Recovered");
+    let (moved, unmoved) =
+        (world(false, LeadsTo::Restored, true, false), world(false, LeadsTo::Restored, false, false));
+    assert!(to_open(&ended, &moved).unwrap().starts_with("opens orders to one connection that only reads"));
+    // Its fence is lifted: people log in there as ever.
+    assert_eq!(to_open(&ended, &unmoved), None);
+    for state in ["Undone", "RolledBack", "NeedsOperator"] {
+        assert_eq!(to_open(&record(state), &moved), None, "{state}");
+    }
+    assert_eq!(to_open(&ended, &World { records: Vec::new(), ..moved.clone() }), None);
+    let in_place = RecoveryRecord { plan: Some(plan("backtrack")), ..ended };
+    let on_itself = World { records: Vec::new(), ..unmoved };
+    assert!(to_open(&in_place, &on_itself).unwrap().starts_with("opens orders-r to one"));
+    assert_eq!(to_open(&in_place, &World { restored: Seen::Found(None), ..on_itself }), None);
+    // No command opens a restored cluster that clients may have written to, and the way by hand is told.
+    let to_read =
+        |state: &str, restored| Standing::of(&record(state), &world(false, LeadsTo::Source, false, restored)).to_read;
+    for state in ["Undone", "RolledBack"] {
+        assert!(to_read(state, true).unwrap().starts_with("log in to orders-r as its master user"), "{state}");
+        assert_eq!(to_read(state, false), None, "{state}");
+    }
+    assert_eq!(to_read("NothingChanged", true), None);
 }
 
 #[test]

@@ -24,6 +24,28 @@ pub fn to_open(recovery: &RecoveryRecord, cluster: &str, from: &str, length: Sig
     document
 }
 
+/// Formats that the execution `execution` opens what a recovery left behind, while people wait for it.
+pub fn opening(id: &str, execution: &str) -> Document {
+    at_work(
+        id,
+        execution,
+        "opens it, which takes half a minute or more",
+        "it is opened whether this command waits or not",
+    )
+}
+
+/// Formats that the execution `execution` closes what a recovery left behind, while people wait for it.
+pub fn closing(id: &str, execution: &str) -> Document {
+    at_work(id, execution, "closes it, which takes some seconds", "it is closed whether this command waits or not")
+}
+
+fn at_work(id: &str, execution: &str, what: &str, goes_on: &str) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("{execution} {what}"));
+    document.command("to see it", format!("rewind status {id}"), format!("{goes_on}: Ctrl-C stops nothing"));
+    document
+}
+
 /// Formats how to connect.
 pub fn opened(id: &str, opening: &Opening) -> Document {
     let mut document = Document::new();
@@ -122,6 +144,14 @@ mod tests {
         let text = opened("r-1", &Opening { at: Some(mysql), ..opening }).to_string();
         let mysql = "mysql --host=orders.cluster-x --port=5433 --user=rewind_open_1 --password --ssl-mode=REQUIRED --database=shop";
         assert!(text.contains(mysql), "{text}");
+    }
+
+    #[test]
+    fn whoever_waits_reads_what_works_and_how_to_see_it_later() {
+        for text in [super::opening("r-1", "r-1-open").to_string(), closing("r-1", "r-1-open").to_string()] {
+            assert!(text.starts_with("r-1-open ") && text.contains("  to see it        rewind status r-1\n"), "{text}");
+            assert!(text.contains("Ctrl-C stops nothing"), "{text}");
+        }
     }
 
     #[test]

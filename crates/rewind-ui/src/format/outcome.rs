@@ -6,8 +6,8 @@ use super::plan::plan;
 use super::short::counted;
 use crate::document::Document;
 use rewind_core::{
-    Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone, WritesNotCarriedOver,
-    format_moment, format_time,
+    Difference, HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, SafeCommand, Undone,
+    WritesNotCarriedOver, format_moment, format_time, open_command,
 };
 use std::collections::BTreeMap;
 
@@ -183,6 +183,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
         document.field("not carried over", format!("{}: {}", period(writes), writes.place));
     }
     compared(&mut document, recovered);
+    to_read(&mut document, recovered);
     // Absent where the source keeps its traffic or could not be tagged: then nothing deletes it.
     if let Some(until) = recovered.source.keep_until {
         document.field("source", kept(&recovered.source.cluster, until));
@@ -193,7 +194,11 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     }
     if let (Some(_), Some(until)) = (&recovered.new_cluster, recovered.source.keep_until) {
         // What it undoes to is deleted then.
-        document.field("to undo", format!("rewind undo {}, until {}", recovered.recovery_id, format_time(until)));
+        document.command(
+            "to undo",
+            format!("rewind undo {}", recovered.recovery_id),
+            format!("until {}", format_time(until)),
+        );
     }
     verified(&mut document, recovered);
     held_jobs(&mut document, &recovered.held_jobs);
@@ -203,6 +208,19 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     }
     times(&mut document, recovered);
     document
+}
+
+/// Adds the command that reads what is left behind: the source that is fenced, or the safety clone.
+fn to_read(document: &mut Document, recovered: &Recovered) {
+    let is_source = recovered.fence.is_some() && !recovered.dns.is_empty();
+    let left = match &recovered.safety_clone {
+        Some(clone) => Some(&clone.cluster),
+        None => is_source.then_some(&recovered.cluster),
+    };
+    if let Some(left) = left {
+        let SafeCommand { command, effect } = open_command(&recovered.recovery_id, left);
+        document.command("to read it", command, effect);
+    }
 }
 
 /// Adds what was verified: the number of checks, the rows of each table that they read, and estimates of the others.

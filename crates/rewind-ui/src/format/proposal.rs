@@ -4,9 +4,7 @@ use super::not_carried_over::not_carried_over;
 use super::plan::plan;
 use super::report::{Values, report};
 use crate::document::Document;
-use rewind_core::{
-    Difference, Plan, Proposal, RecoveryRecord, Restored, Undoing, format_duration, format_moment,
-};
+use rewind_core::{Difference, Plan, Proposal, RecoveryRecord, Restored, Undoing, format_duration, format_moment};
 
 /// Formats a proposal: the plan, and everything else that the decision is based on.
 pub fn proposal(proposal: &Proposal, values: Values) -> Document {

@@ -3,6 +3,7 @@
 use super::outcome::{past_fields, past_in_short};
 use super::standing::Place;
 use crate::document::Document;
+use crate::flags::in_flags;
 use jiff::Timestamp;
 use rewind_core::{Ending, Listed, RecordedDecision, RecoveryRecord, Standing, Strategy, format_duration, format_time};
 
@@ -79,8 +80,9 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     if let Some(resumed_by) = &recovery.resumed_by {
         document.field("resumed by", resumed_by);
     }
+    // In the words of whoever reads it: they type options, at a terminal and in chat.
     if let Some(cause) = &recovery.cause {
-        document.warning(cause);
+        document.warning(in_flags(cause));
     }
     // An undo that cannot be read may be under way: the person who starts another has to know.
     for attribute in &recovery.unreadable {
@@ -129,9 +131,9 @@ fn in_brief(standing: &Standing, place: Place) -> Document {
         document.warning("clients may have no database");
     }
     document.item(&standing.brief);
-    // A line of its own, so that a narrow terminal does not break what is there to be copied.
+    // A field, so that a narrow terminal does not break what is there to be copied.
     if let Some(safe) = standing.commands.first() {
-        document.item(format!("safe now: {}", place.typed(&safe.command)));
+        document.field("safe now", place.typed(&safe.command));
     }
     document
 }
@@ -217,6 +219,16 @@ mod tests {
         }
         let at = |part: &str| text.find(part).unwrap();
         assert!(at("When it ended:") < at("look at db.example.com"), "{text}");
+    }
+
+    #[test]
+    fn a_stored_cause_names_the_options_that_people_type() {
+        let cause = Some("`secretArn` was not found [InvalidRequest in ValidateWindow]".to_owned());
+        let failed = RecoveryRecord { state: "NothingChanged".into(), approval: None, cause, ..awaiting() };
+        let now = time("2026-11-23T12:00:00Z");
+        for text in [recovery(&failed, now).to_string(), recovery_in_short(&failed, Place::Chat).to_string()] {
+            assert!(text.contains("! `--secret` was not found") && !text.contains("secretArn"), "{text}");
+        }
     }
 
     #[test]

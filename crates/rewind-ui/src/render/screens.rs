@@ -1,15 +1,15 @@
 //! Every screen that a person reads at night, at three widths and without colour, against the committed files in `screens/`.
 //! `REWIND_DRAW=1` writes them anew, to be read in the diff.
 
-use super::terminal;
+use super::terminal::{is_command, terminal};
 use super::tests::{proposal, recovered_with_everything};
-use crate::document::Document;
+use crate::document::{Document, Line};
 use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
     AsOf, ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, MovedRecord,
-    Outcome, PendingApproval, Plan, Planned, PossiblyMoved, RecoveryCluster, RecoveryRecord, SafeCommand, Seen,
-    Standing, Undone,
+    OpenedAt, Opening, Outcome, PendingApproval, Plan, Planned, PossiblyMoved, RecoveryCluster, RecoveryRecord,
+    SafeCommand, Seen, Standing, Undone, open_command,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -136,10 +136,10 @@ fn screens() -> Vec<(&'static str, Document)> {
         Listed::from(over.clone()),
         Listed { unseen: Some("AccessDenied to rds:DescribeDBClusters of orders".into()), ..over.into() },
     ];
-    let mut followed = format::failed("operation-001", Ending::NeedsOperator, Some(CAUSE));
+    let mut followed = format::failed("operation-001", Ending::NeedsOperator, None, Some(CAUSE));
     followed.extend(format::standing_after(&stopped()));
     let begun = |state: Ending, cause: &str, standing: Standing| {
-        let mut screen = format::failed("operation-001", state, Some(cause));
+        let mut screen = format::failed("operation-001", state, None, Some(cause));
         screen.extend(format::standing_after(&Standing { outage: None, unseen: Vec::new(), lease: None, ..standing }));
         screen
     };
@@ -153,7 +153,18 @@ fn screens() -> Vec<(&'static str, Document)> {
                 "42.2 s at most: the fence of orders began at 2026-11-23T10:40:00Z, and was lifted at 2026-11-23T10:40:42Z".into(),
             ),
             fences: vec!["orders-r is noted as fenced, and its security groups are sg-fence".into()],
-            commands: vec![command("rewind status operation-001", "shows this again; it changes nothing")],
+            to_read: Some(
+                "log in to orders-r as its master user, from an address that its security groups admit: no command opens it, and the \
+                 fence closes every other login"
+                    .into(),
+            ),
+            commands: vec![
+                command("rewind status operation-001", "shows this again; it changes nothing"),
+                command(
+                    "rewind clusters",
+                    "shows until when orders-r is kept, and how it is kept longer or removed; it changes nothing",
+                ),
+            ],
             ..stopped()
         },
     );
@@ -201,8 +212,44 @@ fn screens() -> Vec<(&'static str, Document)> {
     asked_to_undo
         .extend(format::standing_before(&Standing { clusters: vec!["orders is available".into()], ..stopped() }));
     let outcome_of = |outcome| format::outcome(&outcome);
+    let mut left = format::failed(
+        "operation-001",
+        Ending::Stopped,
+        Some("Cancelled"),
+        Some("ann cancelled it by operation-001-undo"),
+    );
+    left.extend(format::standing_after(&Standing {
+        outage: None,
+        commands: vec![
+            open_command("rewind-orders-20261123-103500", "orders"),
+            command("rewind status operation-001 --follow", "follows it"),
+        ],
+        ..stopped()
+    }));
+    let opened = Opening {
+        id: "operation-001-open".into(),
+        by: "ann (arn:aws:iam::000000000000:root)".into(),
+        from: "203.0.113.7".into(),
+        until: time("2026-11-23T13:00:00Z"),
+        database: None,
+        at: Some(OpenedAt {
+            cluster: "orders".into(),
+            engine: "aurora-postgresql".into(),
+            host: "orders.cluster-x.us-east-1.rds.amazonaws.com".into(),
+            port: 5432,
+            database: "shop".into(),
+            user: "rewind_open_3fa9c1d20b7e".into(),
+            secret: "arn:aws:secretsmanager:us-east-1:000000000000:secret:aurora-rewind/open/operation-001-open".into(),
+            network: "203.0.113.7 is admitted to port 5432".into(),
+            unread: vec!["not read: public.audit, whose owner's role the master user may not take".into()],
+        }),
+    };
     vec![
         ("followed", followed),
+        ("left", left),
+        ("opened", format::opened("operation-001", &opened)),
+        ("reject", format::rejection(&awaiting())),
+        ("detached", format::detached("rewind-orders-20261123-103500", false)),
         ("rolled-back", rolled_back),
         ("needs-operator", needs_operator),
         ("undone", outcome_of(Outcome::Undone(Box::new(undone)))),
@@ -231,7 +278,7 @@ fn screens() -> Vec<(&'static str, Document)> {
             ),
         ),
         ("end", format::outcome(&Outcome::Recovered(Box::new(recovered_with_everything())))),
-        ("failure", format::failed("operation-001", Ending::NothingChanged, Some(CAUSE))),
+        ("failure", format::failed("operation-001", Ending::NothingChanged, None, Some(CAUSE))),
     ]
 }
 
@@ -252,15 +299,28 @@ fn every_screen_is_the_committed_one_at_60_80_and_120_columns() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal_but_for_commands_and_words_that_are_longer() {
+fn no_line_is_wider_than_the_terminal_but_for_one_command_and_words_that_are_longer() {
     for (name, document) in screens() {
+        let commands: Vec<&str> = document.lines().iter().map(Line::text).filter(|text| is_command(text)).collect();
         for width in [60, 80, 120] {
             for line in terminal(&document, false, Some(width)).lines() {
-                let is_command = ["aws ", "rewind "].iter().any(|program| line.contains(program));
-                let has_room = line.chars().count() <= width || is_command;
+                // Whoever copies such a line has the command, and no word that is none of it.
+                let is_one_command = commands.contains(&line.trim_start().trim_start_matches("- "));
+                let has_room = line.chars().count() <= width || is_one_command;
                 let indent = line.chars().take_while(|c| *c == ' ').count();
                 let is_one_word = !line.trim().contains(' ') && indent < width;
                 assert!(has_room || is_one_word, "{name} at {width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_command_has_a_word_of_a_sentence_behind_it() {
+    for (name, document) in screens() {
+        for command in document.lines().iter().map(Line::text).filter(|text| is_command(text)) {
+            for of_a_sentence in [" (", ", until", "; asks", "; it "] {
+                assert!(!command.contains(of_a_sentence), "{name}: {command}");
             }
         }
     }

@@ -38,7 +38,7 @@ pub fn mrkdwn(line: &Line) -> String {
         Line::Field(name, value) => format!("{name}: {}", escape(value)),
         Line::Warning(text) => format!(":warning: {}", escape(text)),
         Line::Good(text) => format!(":white_check_mark: {}", escape(text)),
-        Line::Plain(text) => escape(text),
+        Line::Plain(text) | Line::Below(text) => escape(text),
     }
 }
 

@@ -430,10 +430,13 @@ db.example.com leads to orders-r, which has the data of orders as it was at 2026
   record           db.example.com -> orders-r.cluster-x.us-east-1.rds.amazonaws.com (was orders.cluster-x.us-east-1.rds.amazonaws.com)
   fence            orders was fenced at 2026-11-23T10:40:00Z; 3 sessions ended
   not carried over writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z: kept on orders, which is fenced
+  to read it       rewind open operation-001 --from <your address>
+                   opens orders to one connection that only reads, for an hour; asks first
   source           orders is kept until 2026-11-30T10:40:00Z, then deleted into a snapshot if nobody uses it
   to keep longer   aws rds add-tags-to-resource …
   to keep forever  aws rds remove-tags-from-resource …
-  to undo          rewind undo operation-001, until 2026-11-30T10:40:00Z
+  to undo          rewind undo operation-001
+                   until 2026-11-30T10:40:00Z
   checks           none were given
   outage           3.2 s at most: the fence began, and then clients could have a database again
   took             14.1 s; the longest: StartRestore 1.5 s
