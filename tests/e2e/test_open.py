@@ -9,7 +9,7 @@ from checks import contains, refused, wait_until
 from cluster import Cluster, iso
 from leak_watch import TOKEN
 from recovery import WITHOUT_APPROVAL, Recovery, undo
-from test_cli import Terminal
+from test_cli import Screen, Terminal
 from writers import APP_PASSWORD
 
 HERE = "127.0.0.1"
@@ -65,6 +65,10 @@ def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
     refusal = terminal.json("open", run.id, "--from", HERE, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     terminal.json("open", run.id, "--from", "127.0.0.0/8", "--confirm", cluster.name, code=2)
+    # What is refused is refused before anybody is asked.
+    screen = Screen(terminal, "open", run.id, "--from", HERE, "--for", "9h")
+    screen.ends(5)
+    assert "for 1m to 8h" in screen.seen and "type the cluster's name" not in screen.seen, f"what it shows: {screen.seen}"
     # The secret's name is known beforehand: whoever may make secrets can wait there with a password of theirs.
     planted = json.dumps({"password": "x', 'admin'@'%' IDENTIFIED BY 'mine"})
     stack.secrets.create_secret(Name=f"aurora-rewind/open/{run.id}-open", SecretString=planted, Tags=[{"Key": "aurora-rewind:recovery", "Value": run.id}])
@@ -87,7 +91,8 @@ def test_one_person_reads_the_fenced_source_until_it_is_closed(stack, engine):
         # Clients are where they were.
         assert cluster.value("SELECT count(*) FROM t", host=cluster.record) == 1, "the rows of the restored cluster"
 
-        terminal.run("open", run.id, "--close")
+        _, err = terminal.run("open", run.id, "--close")
+        contains(err, f"{run.id}-close closes it", "Ctrl-C stops nothing")
         with refused(engine.error):
             rows(session)
     is_closed(stack, engine, cluster, run, found, password)

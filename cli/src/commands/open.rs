@@ -6,7 +6,7 @@ use crate::connect::{AwsClient, caller_name};
 use crate::exit::{Completion, Failure};
 use crate::output::Output;
 use rewind_aws::Aws;
-use rewind_client::{AskedOpening, OpenedNow};
+use rewind_client::{AskedOpening, OpenedNow, StartedExecution};
 use rewind_clock::SystemClock;
 use rewind_core::{one_address, parse_duration};
 use rewind_ui::{format, recovery_id};
@@ -21,7 +21,8 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.id);
     if options.close {
-        client.close_left_behind(id, &caller_name(aws).await?, &SystemClock).await?;
+        let begun = |started: &StartedExecution| output.note(&format::closing(id, &started.id));
+        client.close_left_behind(id, &caller_name(aws).await?, begun, &SystemClock).await?;
         output.result(&json!({ "recoveryId": id, "open": null }), &format::closed(id));
         return Ok(Completion::Done);
     }
@@ -35,12 +36,23 @@ pub(crate) async fn run(
     // In a script nobody is asked: the client refuses then, and its message names the flag.
     if confirm.is_none() && output.can_ask() {
         // Before the question: nobody should confirm what is refused afterwards.
-        let (recovery, cluster) = client.left_behind(id).await?;
+        let (recovery, cluster) = client.openable(id, &asked).await?;
         output.note(&format::to_open(&recovery, &cluster, &asked.from, length));
         confirm = Some(ask(&format!("To do it, type the cluster's name, {cluster}:"))?);
     }
     let by = caller_name(aws).await?;
-    match client.open_left_behind(id, &asked, (confirm.as_deref(), &by), &SystemClock).await? {
+    // It takes half a minute and more, and a command that shows nothing looks like one that hangs.
+    let begun = |started: &StartedExecution| output.note(&format::opening(id, &started.id));
+    let opened = client.open_left_behind(id, &asked, (confirm.as_deref(), &by), begun, &SystemClock);
+    let opened = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => {
+            output.script(&json!({ "recoveryId": id, "interrupted": true }));
+            return Ok(Completion::Interrupted);
+        }
+        opened = opened => opened?,
+    };
+    match opened {
         OpenedNow::Open(opening) => {
             output.result(&json!({ "recoveryId": id, "open": opening }), &format::opened(id, &opening));
         }

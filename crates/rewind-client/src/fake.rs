@@ -47,6 +47,8 @@ pub struct State {
     pub leases: BTreeMap<String, LeaseSeen>,
     /// The names and inputs with which executions were started.
     pub started: Vec<(String, Value)>,
+    /// The errors with which the next descriptions of executions fail, the last one first.
+    pub trouble: Vec<StepError>,
     /// The decisions that arrived, with their task tokens.
     pub decisions: Vec<(String, Value)>,
     /// Makes the next start lose its response: `Some(true)` after it started the execution, `Some(false)` before.
@@ -214,7 +216,11 @@ impl Executions for FakeAws {
     }
 
     async fn execution(&self, arn: &str) -> AwsResult<Option<Execution>> {
-        Ok(self.state().executions.get(arn).cloned())
+        let mut state = self.state();
+        match state.trouble.pop() {
+            Some(error) => Err(error),
+            None => Ok(state.executions.get(arn).cloned()),
+        }
     }
 
     async fn events(&self, arn: &str, after: i64) -> AwsResult<Vec<Event>> {

@@ -2,11 +2,12 @@
 //! waits until the record says how to connect.
 
 use crate::{ClientError, ClientResult, RecoveryClient, StartedExecution};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rewind_aws::executions::{Execution, Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    Clock, Ending, OPEN_FOR_LEAST, OPEN_FOR_MOST, Opening, RecoveryRecord, Strategy, format_time, one_address, timeouts,
+    Clock, Ending, MayPass, OPEN_FOR_LEAST, OPEN_FOR_MOST, Opening, RecoveryRecord, Strategy, format_time, one_address,
+    timeouts,
 };
 use rewind_ui::numbered_id;
 use serde_json::{Value, json};
@@ -70,19 +71,13 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         }
     }
 
-    /// Opens what a recovery left behind, and waits until somebody can connect.
+    /// Reads the record of a recovery whose cluster can be opened now as it is asked for, and the cluster's name.
     ///
     /// # Errors
     ///
-    /// `Refused` where it cannot be opened, `asked` is wrong or `confirm` is not the cluster's name; errors of AWS.
-    pub async fn open_left_behind(
-        &self,
-        id: &str,
-        asked: &AskedOpening,
-        (confirm, by): (Option<&str>, &str),
-        clock: &impl Clock,
-    ) -> ClientResult<OpenedNow> {
-        let from = one_address(&asked.from).map_err(|why| ClientError::Refused(format!("{why}; nobody was let in")))?;
+    /// `Refused` where it cannot be opened, or `asked` is wrong; errors of AWS.
+    pub async fn openable(&self, id: &str, asked: &AskedOpening) -> ClientResult<(RecoveryRecord, String)> {
+        one_address(&asked.from).map_err(|why| ClientError::Refused(format!("{why}; nobody was let in")))?;
         if asked.length < OPEN_FOR_LEAST || asked.length > OPEN_FOR_MOST {
             return Err(ClientError::Refused(
                 "a cluster is opened for 1m to 8h; nobody was let in; next step: give --for 1h".to_owned(),
@@ -96,6 +91,24 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 format_time(*until)
             )));
         }
+        Ok((recovery, cluster))
+    }
+
+    /// Opens what a recovery left behind, and waits until somebody can connect. `begun` is called once the execution works on it.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where it cannot be opened, `asked` is wrong or `confirm` is not the cluster's name; errors of AWS.
+    pub async fn open_left_behind(
+        &self,
+        id: &str,
+        asked: &AskedOpening,
+        (confirm, by): (Option<&str>, &str),
+        begun: impl FnOnce(&StartedExecution),
+        clock: &impl Clock,
+    ) -> ClientResult<OpenedNow> {
+        let from = one_address(&asked.from).map_err(|why| ClientError::Refused(format!("{why}; nobody was let in")))?;
+        let (_, cluster) = self.openable(id, asked).await?;
         // The last refusal: people are asked for the name only of what can be opened.
         if confirm != Some(cluster.as_str()) {
             return Err(ClientError::Refused(format!(
@@ -110,20 +123,32 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             fields.insert("database".to_owned(), json!(database));
         }
         let started = self.start_numbered(id, "open", &input).await?;
+        begun(&started);
+        let mut passing = Passing::default();
         loop {
-            // The execution first: one that has failed leaves no record.
-            let execution = self.opening_execution(&started).await?;
-            let record = self.recoveries.recovery(id).await?;
-            let opening = record.and_then(|record| record.opening).filter(|opening| opening.id == started.id);
-            match (execution.status, opening) {
-                (Status::Running, Some(opening)) if opening.at.is_some() => {
-                    return Ok(OpenedNow::Open(Box::new(opening)));
-                }
-                (Status::Running, _) => clock.sleep(timeouts::POLL_SHORTEST).await,
-                // It was closed before anybody saw it open.
-                (Status::Succeeded, _) => return Ok(OpenedNow::Closed),
-                (Status::Failed | Status::Stopped, _) => return Err(ended(&started, &execution)),
+            if let Some(Some(end)) = passing.tolerates(self.opened_yet(id, &started).await, clock)? {
+                return Ok(end);
             }
+            clock.sleep(timeouts::POLL_SHORTEST).await;
+        }
+    }
+
+    /// The end of an opening; none while the machine works on it.
+    async fn opened_yet(&self, id: &str, started: &StartedExecution) -> ClientResult<Option<OpenedNow>> {
+        // The execution first: one that has failed leaves no record.
+        let execution = self.opening_execution(started).await?;
+        let record = self.recoveries.recovery(id).await?;
+        let is_ours = |opening: &Opening| opening.id == started.id;
+        let opening = record.as_ref().and_then(|record| record.opening.clone()).filter(is_ours);
+        // The machine goes on to wait for the time that it had, whoever has closed it.
+        let is_closed = record.and_then(|record| record.last_opening).as_ref().is_some_and(is_ours);
+        match (execution.status, opening) {
+            (Status::Running, Some(opening)) if opening.at.is_some() => Ok(Some(OpenedNow::Open(Box::new(opening)))),
+            // Closed before anybody saw it open.
+            (Status::Running, None) if is_closed => Ok(Some(OpenedNow::Closed)),
+            (Status::Running, _) => Ok(None),
+            (Status::Succeeded, _) => Ok(Some(OpenedNow::Closed)),
+            (Status::Failed | Status::Stopped, _) => Err(ended(started, &execution)),
         }
     }
 
@@ -132,19 +157,29 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// # Errors
     ///
     /// `Refused` where it could not be closed; errors of AWS.
-    pub async fn close_left_behind(&self, id: &str, by: &str, clock: &impl Clock) -> ClientResult<OpenedNow> {
+    pub async fn close_left_behind(
+        &self,
+        id: &str,
+        by: &str,
+        begun: impl FnOnce(&StartedExecution),
+        clock: &impl Clock,
+    ) -> ClientResult<OpenedNow> {
         let recovery = self.recovery(id).await?;
         if recovery.opening.is_none() {
             return Ok(OpenedNow::Closed);
         }
         let started = self.start_numbered(id, "close", &json!({ "recovery": id, "by": by, "close": true })).await?;
+        begun(&started);
+        let mut passing = Passing::default();
         loop {
-            let execution = self.opening_execution(&started).await?;
-            match execution.status {
-                Status::Running => clock.sleep(timeouts::POLL_SHORTEST).await,
-                Status::Succeeded => return Ok(OpenedNow::Closed),
-                Status::Failed | Status::Stopped => return Err(ended(&started, &execution)),
+            if let Some(execution) = passing.tolerates(self.opening_execution(&started).await, clock)? {
+                match execution.status {
+                    Status::Running => {}
+                    Status::Succeeded => return Ok(OpenedNow::Closed),
+                    Status::Failed | Status::Stopped => return Err(ended(&started, &execution)),
+                }
             }
+            clock.sleep(timeouts::POLL_SHORTEST).await;
         }
     }
 
@@ -152,8 +187,8 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     async fn start_numbered(&self, id: &str, what: &str, input: &Value) -> ClientResult<StartedExecution> {
         let Some(state_machine) = &self.deployment.open_state_machine else {
             return Err(ClientError::Refused(
-                "it is not known which state machine opens what recoveries left behind; nothing was changed; next step: set \
-                 OPEN_STATE_MACHINE_ARN, which the stack's outputs have"
+                "it is not known which state machine opens what recoveries left behind; nothing was changed; next step: name the stack \
+                 (--stack), or set OPEN_STATE_MACHINE_ARN, which the stack's outputs have"
                     .to_owned(),
             ));
         };
@@ -181,6 +216,33 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     }
 }
 
+/// The time for which errors of AWS that may pass are tolerated: the machine goes on whether somebody sees it or not.
+const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
+
+/// Errors of AWS, one after the other, while an execution works.
+#[derive(Debug, Default)]
+struct Passing {
+    since: Option<Timestamp>,
+}
+
+impl Passing {
+    /// The value that was read; none after an error that may be gone at the next call.
+    fn tolerates<T>(&mut self, read: ClientResult<T>, clock: &impl Clock) -> ClientResult<Option<T>> {
+        match read {
+            Ok(value) => {
+                self.since = None;
+                Ok(Some(value))
+            }
+            Err(error) if error.may_pass() => {
+                let now = clock.now();
+                let since = *self.since.get_or_insert(now);
+                if now.duration_since(since) < ERRORS_TOLERATED { Ok(None) } else { Err(error) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 fn ended(started: &StartedExecution, execution: &Execution) -> ClientError {
     let cause = execution
         .cause
@@ -195,7 +257,7 @@ mod tests {
     use crate::Deployment;
     use crate::fake::{FakeAws, OPEN_MACHINE};
     use rewind_aws::fixtures::{in_place_plan, plan, time};
-    use rewind_core::OpenedAt;
+    use rewind_core::{ErrorName, OpenedAt, StepError};
 
     /// A clock that lets others go on, and takes no time.
     struct Turns;
@@ -247,7 +309,9 @@ mod tests {
     }
 
     async fn open(aws: &FakeAws, asked: &AskedOpening, confirm: Option<&str>) -> Result<OpenedNow, String> {
-        aws.client().open_left_behind("r-1", asked, (confirm, "ann"), &Turns).await.map_err(|error| error.to_string())
+        let client = aws.client();
+        let opened = client.open_left_behind("r-1", asked, (confirm, "ann"), |_| {}, &Turns).await;
+        opened.map_err(|error| error.to_string())
     }
 
     #[tokio::test]
@@ -319,11 +383,12 @@ mod tests {
     #[tokio::test]
     async fn what_is_open_to_nobody_is_closed_without_an_execution() {
         let aws = recovered(|_| {});
-        assert_eq!(aws.client().close_left_behind("r-1", "ben", &Turns).await, Ok(OpenedNow::Closed));
+        let begun = |_: &StartedExecution| panic!("what is open to nobody needs no execution");
+        assert_eq!(aws.client().close_left_behind("r-1", "ben", begun, &Turns).await, Ok(OpenedNow::Closed));
         assert_eq!(aws.state().started, []);
         aws.state().records.get_mut("r-1").unwrap().opening = Some(opening("r-1-open"));
         let client = aws.client();
-        let (closed, ()) = futures_util::future::join(client.close_left_behind("r-1", "ben", &Turns), async {
+        let (closed, ()) = futures_util::future::join(client.close_left_behind("r-1", "ben", |_| {}, &Turns), async {
             while aws.state().started.is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -332,5 +397,66 @@ mod tests {
         .await;
         assert_eq!(closed, Ok(OpenedNow::Closed));
         assert_eq!(aws.state().started[0].1, json!({ "recovery": "r-1", "by": "ben", "close": true }));
+    }
+
+    #[tokio::test]
+    async fn one_that_somebody_closes_before_it_was_seen_open_ends_the_command_while_its_execution_runs() {
+        let aws = recovered(|_| {});
+        let (opened, ()) = futures_util::future::join(open(&aws, &asked(), Some("orders")), async {
+            while aws.state().started.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            aws.state().records.get_mut("r-1").unwrap().last_opening = Some(opening("r-1-open"));
+        })
+        .await;
+        assert_eq!(opened, Ok(OpenedNow::Closed));
+        // One of before is no sign of this one.
+        let aws = recovered(|record| record.last_opening = Some(opening("r-1-open-0")));
+        let (opened, ()) = futures_util::future::join(open(&aws, &asked(), Some("orders")), async {
+            while aws.state().started.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            aws.state().records.get_mut("r-1").unwrap().opening = Some(opening("r-1-open"));
+        })
+        .await;
+        assert_eq!(opened, Ok(OpenedNow::Open(Box::new(opening("r-1-open")))));
+    }
+
+    #[tokio::test]
+    async fn an_error_that_passes_ends_no_wait_and_one_that_stays_does() {
+        let unavailable = || StepError::new(ErrorName::Unavailable, "AWS could not be reached");
+        let aws = recovered(|_| {});
+        let mut begun = None;
+        let (client, asked_for) = (aws.client(), asked());
+        let noted = |started: &StartedExecution| {
+            begun = Some(started.id.clone());
+            aws.state().trouble = vec![unavailable(), unavailable()];
+            aws.state().records.get_mut("r-1").unwrap().opening = Some(opening("r-1-open"));
+        };
+        let opened = client.open_left_behind("r-1", &asked_for, (Some("orders"), "ann"), noted, &Turns).await;
+        assert_eq!(opened, Ok(OpenedNow::Open(Box::new(opening("r-1-open")))));
+        assert_eq!((begun.as_deref(), aws.state().trouble.len()), (Some("r-1-open"), 0));
+        let mut passing = Passing { since: Some(time("2026-11-23T11:45:00Z")) };
+        let error = || Err::<(), _>(ClientError::Aws(unavailable()));
+        assert_eq!(passing.tolerates(error(), &Turns), Err(ClientError::Aws(unavailable())));
+        assert_eq!(passing.tolerates(Ok(()), &Turns), Ok(Some(())));
+        assert_eq!(passing.tolerates(error(), &Turns), Ok(None));
+        let denied = || ClientError::Aws(StepError::new(ErrorName::RewindFailed, "AccessDenied"));
+        assert_eq!(passing.tolerates(Err::<(), _>(denied()), &Turns), Err(denied()));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_opened_is_refused_before_anybody_is_asked() {
+        let aws = recovered(|record| record.opening = Some(opening("r-1-open")));
+        let refused = aws.client().openable("r-1", &asked()).await.unwrap_err().to_string();
+        assert!(refused.contains("open already, to ann"), "{refused}");
+        let aws = recovered(|_| {});
+        let long = AskedOpening { length: SignedDuration::from_hours(9), ..asked() };
+        let refused = aws.client().openable("r-1", &long).await.unwrap_err().to_string();
+        assert!(refused.contains("for 1m to 8h"), "{refused}");
+        assert_eq!(aws.client().openable("r-1", &asked()).await.unwrap().1, "orders");
     }
 }
