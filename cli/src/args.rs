@@ -1,7 +1,9 @@
 //! The arguments of the command line: those that chat has too, and those that only a terminal needs.
 
 use crate::exit::CODES;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use rewind_ui::{DecisionArgs, ListArgs, RequestArgs, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 use std::path::PathBuf;
@@ -16,6 +18,44 @@ pub(crate) struct Cli {
     /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses the arguments of this process; ends it where they are wrong or ask for help.
+    pub(crate) fn of_process() -> Self {
+        Self::of(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Takes the arguments out of what was parsed. A resource that was typed goes before a stack of the environment, and a stack before
+    /// resources of the environment, which may be those of another one: a decision must not go to a stack that nobody has named.
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let options = &mut cli.options;
+        if is_typed("state_machine_arn") {
+            if is_typed("stack") {
+                let why = "--stack and --state-machine-arn name two deployments: give one of them";
+                return Err(Self::command().error(ErrorKind::ArgumentConflict, why));
+            }
+            options.stack = None;
+        } else if options.stack.is_some() || options.state_machine_arn.is_none() {
+            options.state_machine_arn = None;
+            for (id, value) in [
+                ("undo_state_machine_arn", &mut options.undo_state_machine_arn),
+                ("set_window_function", &mut options.set_window_function),
+                ("compare_tables_function", &mut options.compare_tables_function),
+                ("clean_up_state_machine_arn", &mut options.clean_up_state_machine_arn),
+                ("clean_up", &mut options.clean_up),
+                ("open_state_machine_arn", &mut options.open_state_machine_arn),
+                ("table", &mut options.table),
+            ] {
+                if !is_typed(id) {
+                    *value = None;
+                }
+            }
+        }
+        Ok(cli)
+    }
 }
 
 /// Options of every command: the stack, and the form of the output.
@@ -228,8 +268,21 @@ pub(crate) struct OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
     use rewind_ui::chat;
+
+    fn options(words: &[&str]) -> Result<Options, clap::Error> {
+        let matches = Cli::command().try_get_matches_from([&["rewind"][..], words].concat())?;
+        Ok(Cli::of(&matches)?.options)
+    }
+
+    #[test]
+    fn a_resource_that_was_typed_is_the_one_that_is_used_wherever_it_stands() {
+        for words in [["--table", "t", "list"], ["list", "--table", "t"]] {
+            assert_eq!(options(&words).unwrap().table.as_deref(), Some("t"), "{words:?}");
+        }
+        let both = options(&["list", "--stack", "a", "--state-machine-arn", "arn"]).unwrap_err();
+        assert!(both.to_string().contains("name two deployments"), "{both}");
+    }
 
     #[test]
     fn the_arguments_are_sound() {

@@ -16,18 +16,10 @@ pub(crate) type AwsClient = RecoveryClient<StepFunctions, RecoveryTable, Lambda>
 pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failure> {
     let aws = Aws::from_chain(options.profile.as_deref(), options.region.as_deref()).await?;
     let stack = match (&options.stack, &options.state_machine_arn) {
-        (None, Some(state_machine)) => Stack {
-            state_machine: state_machine.clone(),
-            undo_state_machine: options.undo_state_machine_arn.clone(),
-            set_window_function: options.set_window_function.clone(),
-            compare_tables_function: options.compare_tables_function.clone(),
-            clean_up_state_machine: options.clean_up_state_machine_arn.clone(),
-            clean_up: options.clean_up.clone(),
-            open_state_machine: options.open_state_machine_arn.clone(),
-            table: options.table.clone(),
-        },
+        (None, Some(state_machine)) => Stack { state_machine: state_machine.clone(), ..Stack::default() },
         (name, _) => find_stack(&CloudFormation::new(&aws), name.as_deref()).await?,
     };
+    let stack = stack.with(options);
     let executions = StepFunctions::new(&aws);
     let table = match stack.table {
         Some(table) => table,
@@ -51,7 +43,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failu
 }
 
 /// The resources of a stack that the command uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Stack {
     state_machine: String,
     undo_state_machine: Option<String>,
@@ -64,6 +56,23 @@ struct Stack {
     table: Option<String>,
 }
 
+impl Stack {
+    /// The same stack with the resources that the options name: a resource that somebody types is the one that is meant.
+    fn with(self, options: &Options) -> Self {
+        let or = |given: &Option<String>, found: Option<String>| given.clone().or(found);
+        Self {
+            undo_state_machine: or(&options.undo_state_machine_arn, self.undo_state_machine),
+            set_window_function: or(&options.set_window_function, self.set_window_function),
+            compare_tables_function: or(&options.compare_tables_function, self.compare_tables_function),
+            clean_up_state_machine: or(&options.clean_up_state_machine_arn, self.clean_up_state_machine),
+            clean_up: or(&options.clean_up, self.clean_up),
+            open_state_machine: or(&options.open_state_machine_arn, self.open_state_machine),
+            table: or(&options.table, self.table),
+            ..self
+        }
+    }
+}
+
 /// Finds the stack of that name, or the only one of aurora-rewind.
 async fn find_stack(stacks: &CloudFormation, name: Option<&str>) -> Result<Stack, Failure> {
     let by_hand = "give --stack, or set STATE_MACHINE_ARN, as the stack's outputs have it; for the local stack: set -a; \
@@ -71,8 +80,14 @@ async fn find_stack(stacks: &CloudFormation, name: Option<&str>) -> Result<Stack
     let found = stacks
         .stacks(name)
         .await
-        .map_err(|error| Failure::Error(format!("it is not known which stack: {error}; next step: {by_hand}")))?;
-    chosen(found, name).map_err(|why| Failure::Usage(format!("{why}; next step: {by_hand}")))
+        .map_err(|error| Failure::Error(with_step(&format!("it is not known which stack: {error}"), by_hand)))?;
+    chosen(found, name).map_err(|why| Failure::Usage(with_step(&why, by_hand)))
+}
+
+/// Adds what can be done to a message, as another way where the message has one.
+fn with_step(message: &str, step: &str) -> String {
+    let joint = if message.contains("; next step: ") { "; or " } else { "; next step: " };
+    format!("{message}{joint}{step}")
 }
 
 /// Chooses among stacks: the one that was asked for, or the only one of aurora-rewind.
@@ -127,6 +142,13 @@ pub(crate) async fn caller_name(aws: &Aws) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_one_next_step() {
+        assert_eq!(with_step("there is no stack", "give --stack"), "there is no stack; next step: give --stack");
+        let two = with_step("AWS answered AccessDenied; next step: allow it", "give --stack");
+        assert_eq!(two, "AWS answered AccessDenied; next step: allow it; or give --stack");
+    }
 
     fn stack(name: &str, outputs: &[&str]) -> stacks::Stack {
         let outputs = outputs.iter().map(|key| ((*key).to_owned(), format!("{name}'s {key}"))).collect();

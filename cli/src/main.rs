@@ -11,13 +11,12 @@ mod output;
 mod request_file;
 
 use args::Cli;
-use clap::Parser;
 use exit::Failure;
 use output::Output;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let output = Output::new(&cli.options);
     // One thread is enough: the command waits for AWS, one call at a time.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

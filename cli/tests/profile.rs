@@ -71,3 +71,10 @@ fn keys_in_the_environment_go_before_a_profile_of_the_environment() {
     let header = signed_with(&[], &[("AWS_PROFILE", "other")]);
     assert!(header.contains("Credential=AKIAPROFILE/"), "{header}");
 }
+
+#[test]
+fn a_state_machine_that_is_named_goes_before_a_stack_of_the_environment() {
+    let header = signed_with(&[], &[&KEYS[..], &[("REWIND_STACK", "other")]].concat());
+    // No stack is looked for: the recoveries are those of the table that was named.
+    assert!(header.contains("/dynamodb/aws4_request"), "{header}");
+}

@@ -9,6 +9,7 @@ use crate::output::Output;
 use rewind_aws::Aws;
 use rewind_client::Decision;
 use rewind_clock::SystemClock;
+use rewind_core::Clock;
 use rewind_ui::format::Values;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
@@ -25,6 +26,8 @@ pub(crate) async fn approve(
         Some(hash) => hash.clone(),
         None => {
             let request = client.approval_request(id).await?;
+            // Before the question: nobody should read all of it and type a hash that is refused.
+            request.check_deadline(SystemClock.now())?;
             // A proposal with another hash than the recorded one is not what was asked: whoever typed its hash would
             // approve something that nobody was shown.
             if !request.hash_matches || !output.can_ask() {

@@ -34,6 +34,17 @@ pub struct ApprovalRequest {
     pub expires_at: Timestamp,
 }
 
+impl ApprovalRequest {
+    /// Refuses what nobody can decide on any more, before somebody reads it all.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where the time to decide is over.
+    pub fn check_deadline(&self, now: Timestamp) -> ClientResult<()> {
+        check_deadline(&self.id, self.expires_at, now)
+    }
+}
+
 /// A decision of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -118,7 +129,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         for _ in 0..ATTEMPTS {
             // The token is read anew for each attempt: the one before this may have timed out meanwhile.
             let (_, approval) = self.pending_approval(id).await?;
-            check_deadline(id, &approval, clock.now())?;
+            check_deadline(id, approval.expires_at, clock.now())?;
             check_hash(id, decision, &approval)?;
             let recorded = RecordedDecision {
                 decision: Some(if decision.approved { "approved" } else { "rejected" }.to_owned()),
@@ -169,14 +180,14 @@ fn no_decision_pending(id: &str, state: &str) -> ClientError {
     ClientError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
 }
 
-fn check_deadline(id: &str, approval: &PendingApproval, now: Timestamp) -> ClientResult<()> {
-    if now < approval.expires_at {
+fn check_deadline(id: &str, expires_at: Timestamp, now: Timestamp) -> ClientResult<()> {
+    if now < expires_at {
         return Ok(());
     }
     Err(ClientError::Refused(format!(
         "the time to decide on {id} ended at {}; nothing was decided, and the recovery ends without moving traffic; next step: \
          rewind status {id}",
-        format_time(approval.expires_at)
+        format_time(expires_at)
     )))
 }
 

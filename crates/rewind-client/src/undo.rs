@@ -52,8 +52,8 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         }
         let Some(state_machine) = &self.deployment.undo_state_machine else {
             return Err(ClientError::Refused(
-                "it is not known which state machine undoes recoveries; nothing was changed; next step: set \
-                 UNDO_STATE_MACHINE_ARN, which the stack's outputs have"
+                "it is not known which state machine undoes recoveries; nothing was changed; next step: name the stack (--stack), or \
+                 set UNDO_STATE_MACHINE_ARN, which the stack's outputs have"
                     .to_owned(),
             ));
         };
