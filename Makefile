@@ -160,7 +160,7 @@ lint: build
 paths: EVALUATIONS = $(CURDIR)/.local/evaluations.jsonl
 paths: build
 	@$(LOCAL) tools tests ministack aws jsonata
-	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py tests/tools/test_ministack_faults.py tests/tools/test_compromised_roles.py tests/tools/test_ministack_iam.py
+	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py tests/tools/test_ministack_faults.py tests/tools/test_compromised_roles.py tests/tools/test_ministack_iam.py tests/tools/test_ministack_metering.py
 	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
 	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py tests/tools/test_phases.py

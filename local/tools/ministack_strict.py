@@ -14,11 +14,12 @@ import re
 import threading
 import types
 
+import ministack_metering
 from jsonata import Jsonata
 from jsonata import functions as jsonata_functions
 from ministack import app as gateway
 from ministack.core.responses import error_response_json
-from ministack.services import dynamodb, ec2, eventbridge, lambda_svc, sns, stepfunctions
+from ministack.services import cloudwatch, dynamodb, ec2, eventbridge, lambda_svc, sns, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 PAYLOAD = 256 * 1024  # a state's input, result or output; a variable, and all that one Assign sets; an event or a message
@@ -531,6 +532,7 @@ def tighten() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = BUS_POLICY
     limit_tags()
     limit_rules()
+    before(cloudwatch, "_get_metric_data")(ministack_metering.get_metric_data)
 
 
 def main() -> None:
@@ -545,6 +547,7 @@ def main() -> None:
         ministack_iam.enforce()
     import ministack_callers
 
+    ministack_metering.install(ministack_callers.is_root)
     ministack_callers.install()
     gateway.main()
 

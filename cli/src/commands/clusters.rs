@@ -1,4 +1,5 @@
-//! `rewind clusters`: what recoveries made or kept and is still there, and the removal of one cluster of it.
+//! `rewind clusters`: what recoveries made or kept and is still there, what it costs and who is connected to it, and the removal of one
+//! cluster of it.
 
 use crate::args::ClustersOptions;
 use crate::ask::ask;
@@ -6,9 +7,11 @@ use crate::connect::{AwsClient, caller_name};
 use crate::exit::{Completion, Failure};
 use crate::output::Output;
 use rewind_aws::Aws;
+use rewind_aws::metrics::CloudWatch;
+use rewind_aws::prices::PriceList;
 use rewind_aws::rds::Rds;
 use rewind_aws::route53::Route53;
-use rewind_client::removable;
+use rewind_client::{meter_clusters, removable};
 use rewind_clock::SystemClock;
 use rewind_core::{Clock, Inventory};
 use rewind_ui::format;
@@ -23,10 +26,12 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let now = SystemClock.now();
     // With the credentials of whoever asks: a permission that is missing is told, and the rest is shown.
-    let inventory = client.inventory((&Rds::new(aws), &Route53::from_env(aws)), now).await?;
+    let mut inventory = client.inventory((&Rds::new(aws), &Route53::from_env(aws)), now).await?;
     match &options.remove {
         Some(name) => remove(aws, client, output, (&inventory, name, options.confirm.as_deref())).await,
         None => {
+            // Only for the list: a removal looks itself who is connected, and should not wait for prices.
+            meter_clusters(&mut inventory, (&CloudWatch::new(aws), &PriceList::new(aws)), now).await;
             output.result(&json!(inventory), &format::clusters(&inventory, now));
             Ok(Completion::Done)
         }

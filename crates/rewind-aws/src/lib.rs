@@ -12,8 +12,12 @@ pub mod fence_records;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
 pub mod invoke;
+pub mod metrics;
 pub mod opening_secrets;
 pub mod plan_key;
+#[cfg(feature = "chain")]
+mod price_list;
+pub mod prices;
 pub mod rds;
 pub mod records;
 pub mod recoveries;

@@ -328,6 +328,8 @@ fn found_cluster(cluster: &Cluster, instances: &[Instance]) -> FoundCluster {
         name: cluster.name.clone(),
         arn: cluster.arn.clone(),
         status: cluster.status.clone(),
+        engine: Some(cluster.engine),
+        io_optimized: cluster.storage_type.as_deref() == Some("aurora-iopt1"),
         recovery: tag(RECOVERY_TAG),
         fenced_by: tag(FENCED_BY_TAG),
         safety_clone_of: tag(SAFETY_CLONE_OF_TAG),

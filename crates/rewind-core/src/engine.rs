@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An engine of Aurora, in JSON and in calls of AWS by the value of `DBCluster.Engine`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Engine {
     /// `aurora-mysql`.
     #[serde(rename = "aurora-mysql")]

@@ -2,9 +2,11 @@
 //! for, who uses it, and the command that removes it. It reads nothing: [`FoundCluster`] and [`ClusterUse`] hold what somebody else has
 //! read, and what could not be seen is never guessed.
 
+mod cost;
 mod found;
 mod removal;
 
+pub use cost::{Connections, Measured, Metered, Prices};
 pub use found::{AsOf, ClusterRole, ClusterUse, FoundCluster, FoundInstance};
 pub use removal::{Removal, RemovedBy};
 
@@ -15,7 +17,9 @@ use crate::standing::Seen;
 use crate::time::{format_duration, format_time};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+
+/// The class of Serverless v2, which is billed by capacity units.
+pub const SERVERLESS: &str = "db.serverless";
 
 /// Instances of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,10 +58,16 @@ pub struct RecoveryCluster {
     pub used_by: Vec<String>,
     /// The same as a sentence.
     pub usage: String,
+    /// The cost, and the connections; none where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metered: Option<Metered>,
     /// The facts that could not be seen.
     pub unseen: Vec<String>,
     /// The way in which it is removed.
     pub removal: Removal,
+    /// The cluster as RDS shows it.
+    #[serde(skip)]
+    pub found: FoundCluster,
 }
 
 /// A final snapshot of a cluster that a recovery made or kept.
@@ -120,6 +130,8 @@ impl RecoveryCluster {
             unseen: unseen(usage),
             removal,
             recovery_id,
+            metered: None,
+            found: found.clone(),
         })
     }
 }
@@ -190,14 +202,10 @@ fn kept(found: &FoundCluster, least: Option<Timestamp>, by: RemovedBy, as_of: As
 }
 
 fn billed(found: &FoundCluster) -> Vec<BilledInstances> {
-    let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
-    for instance in &found.instances {
-        *classes.entry(&instance.class).or_default() += 1;
-    }
-    classes.into_iter().map(|(class, count)| BilledInstances { class: class.to_owned(), count }).collect()
+    let of = |(class, count): (&str, usize)| BilledInstances { class: class.to_owned(), count };
+    found.classes().into_iter().map(of).collect()
 }
 
-// No prices: they differ by Region, contract and day, and a wrong one is worse than none.
 fn billed_for(found: &FoundCluster, instances: &[BilledInstances], role: ClusterRole) -> String {
     // A clone shares the pages that neither side has changed.
     let storage = match role {
@@ -205,8 +213,8 @@ fn billed_for(found: &FoundCluster, instances: &[BilledInstances], role: Cluster
         ClusterRole::Source | ClusterRole::Restored => "its storage",
     };
     let class = |billed: &BilledInstances| match (billed.class.as_str(), found.capacity) {
-        ("db.serverless", Some((least, most))) => {
-            format!("{} x db.serverless ({least} to {most} ACU each, by use)", billed.count)
+        (SERVERLESS, Some((least, most))) => {
+            format!("{} x {SERVERLESS} ({least} to {most} ACU each, by use)", billed.count)
         }
         (class, _) => format!("{} x {class}", billed.count),
     };

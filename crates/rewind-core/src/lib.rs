@@ -54,8 +54,8 @@ pub use estimates::{
 pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
 pub use inventory::{
-    AsOf, BilledInstances, ClusterRole, ClusterUse, FinalSnapshot, FoundCluster, FoundInstance, Inventory,
-    RecoveryCluster, Removal, RemovedBy,
+    AsOf, BilledInstances, ClusterRole, ClusterUse, Connections, FinalSnapshot, FoundCluster, FoundInstance, Inventory,
+    Measured, Metered, Prices, RecoveryCluster, Removal, RemovedBy, SERVERLESS,
 };
 pub use jobs::{EVENT_SCHEDULER, JobsToHold, LOGICAL_REPLICATION, is_switched_off};
 pub use opening::{

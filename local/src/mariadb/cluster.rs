@@ -14,7 +14,7 @@ use super::replay::{SCRATCH, copy};
 use super::server::Server;
 use crate::servers::error::file;
 use crate::servers::restore_window::floor_to_millis;
-use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
+use crate::servers::{Error, Load, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
 use crate::tls::ServerCertificate;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
@@ -271,6 +271,23 @@ impl Cluster {
         servers.volume.run(&self.context.host, self.context.admin(), &statement).await.map(drop)
     }
 
+    /// Measures the servers that run; none while the cluster is changed, of which CloudWatch has a gap too.
+    pub async fn load(&self) -> Result<Load, Error> {
+        let mut load = Load::default();
+        let Ok(servers) = self.servers.try_lock() else { return Ok(load) };
+        for (name, instance) in servers.instances.iter().filter(|(_, instance)| instance.proxy.is_some()) {
+            let server = instance.reader.as_ref().unwrap_or(&servers.volume);
+            let output = server.run(&self.context.host, self.context.admin(), LOAD).await?;
+            // The names of the columns, then the row.
+            let row: Vec<u64> = output.lines().last().into_iter().flat_map(|row| row.split('\t')).flat_map(str::parse).collect();
+            if let [connections, bytes] = row.as_slice() {
+                load.connections.insert(name.clone(), *connections);
+                load.bytes = Some(*bytes);
+            }
+        }
+        Ok(load)
+    }
+
     /// Ends all servers at once and leaves their files alone.
     pub async fn kill(&self) {
         let mut servers = self.servers.lock().await;
@@ -457,6 +474,11 @@ impl Cluster {
         self.dir.join("instances").join(instance)
     }
 }
+
+/// Clients, and the bytes of all databases. The server's own sessions and the control plane's are none of them.
+const LOAD: &str = "SELECT (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND <> 'Daemon' AND USER NOT IN \
+    ('rdsadmin', 'rdsrepladmin', 'system user', 'event_scheduler', 'unauthenticated user')), \
+    (SELECT COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES);\n";
 
 const NO_INSTANCE: Error = Error::State("there is no such instance");
 

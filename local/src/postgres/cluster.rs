@@ -8,7 +8,7 @@ use super::config::Role;
 use super::context::Context;
 use super::server::{Parameters, Server};
 use crate::servers::error::file;
-use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
+use crate::servers::{Error, Load, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use rewind_core::Clock;
@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 const READERS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Clients, and the bytes of all databases. The control plane is none of them: on AWS it is always there, and nobody's.
+const LOAD: &str = "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> 'rdsadmin'), \
+    (SELECT sum(pg_database_size(oid))::bigint FROM pg_database)";
 
 /// One cluster.
 #[derive(Debug)]
@@ -263,6 +266,21 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+
+    /// Measures the servers that run; none while the cluster is changed, of which CloudWatch has a gap too.
+    pub async fn load(&self) -> Result<Load, Error> {
+        let all: Vec<(String, Arc<Server>)> = match self.servers.try_lock() {
+            Ok(servers) => servers.all.iter().map(|(name, server)| (name.clone(), Arc::clone(server))).collect(),
+            Err(_) => return Ok(Load::default()),
+        };
+        let mut load = Load::default();
+        for (instance, server) in all {
+            let row = self.context.admin.connect(&server.endpoint, ADMIN).await?.query_one(LOAD, &[]).await?;
+            load.connections.insert(instance, row.get::<_, i64>(0).unsigned_abs());
+            load.bytes = Some(row.get::<_, i64>(1).unsigned_abs());
+        }
+        Ok(load)
     }
 
     /// Ends all servers at once and leaves their files alone.

@@ -3,7 +3,7 @@
 use super::engine::{AURORA_MYSQL, Engine};
 use super::parameters::{EVENT_SCHEDULER, READ_BY_POSTGRESQL};
 use super::settings::Settings;
-use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint};
+use crate::servers::{Error, Load, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint};
 use crate::{mariadb, postgres};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
@@ -175,6 +175,11 @@ impl Database {
             Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in endpoint")),
             Self::MariaDb(cluster) => cluster.backtrack(to).await,
         }
+    }
+
+    /// Measures the servers that run.
+    pub async fn load(&self) -> Result<Load, Error> {
+        each!(self, cluster => cluster.load().await)
     }
 
     /// Ends all servers at once and leaves their files alone.

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::faults::CallFaultKind;
 use super::iam::{self, Authorizer};
 use super::instance_limits;
+use super::metrics;
 use super::query::Params;
 use super::xml;
 use axum::Extension;
@@ -32,6 +33,7 @@ pub fn router(control_plane: Arc<ControlPlane>, callers: Callers, authorizer: Op
         .route("/health", get(|| async { "ok\n" }))
         // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
         .route("/_local/resolve", get(resolve))
+        .route("/_local/metrics", get(metrics::measure))
         .route("/_local/faults", post(fault))
         .route("/_local/instances", post(instance_limits::set))
         .route("/", any(serve))

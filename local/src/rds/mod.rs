@@ -13,6 +13,7 @@ mod faults;
 mod http;
 mod iam;
 mod instance_limits;
+mod metrics;
 mod model;
 mod monitoring;
 mod parameters;

@@ -10,6 +10,7 @@ pub use error::Error;
 pub use restore_window::RestoreWindow;
 
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -33,6 +34,15 @@ pub struct MasterUser {
     pub password: String,
     /// The database that is created at the start, owned by the user.
     pub database: Option<String>,
+}
+
+/// Measurements of the servers of a cluster, as CloudWatch shows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Load {
+    /// The clients that are connected, by instance; none of one that does not run.
+    pub connections: BTreeMap<String, u64>,
+    /// The bytes of all databases.
+    pub bytes: Option<u64>,
 }
 
 /// The moment to restore.

@@ -1,9 +1,11 @@
 //! The clusters that bear a tag of a recovery, as somebody has read them, and all that was seen of their use.
 
+use crate::engine::Engine;
 use crate::record::RecoveryRecord;
 use crate::standing::{FencesSeen, LeaseSeen, Seen};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A cluster that bears a tag of a recovery, as RDS shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,6 +16,10 @@ pub struct FoundCluster {
     pub arn: String,
     /// The status, in lower case.
     pub status: String,
+    /// The engine; none where it is not known.
+    pub engine: Option<Engine>,
+    /// True where its storage is I/O-Optimized (`aurora-iopt1`), which has prices of its own.
+    pub io_optimized: bool,
     /// The tag [`crate::names::RECOVERY_TAG`].
     pub recovery: Option<String>,
     /// The tag [`crate::names::FENCED_BY_TAG`].
@@ -37,6 +43,15 @@ impl FoundCluster {
     pub fn recovery_id(&self) -> Option<&str> {
         let marks = [&self.fenced_by, &self.safety_clone_of, &self.recovery];
         marks.into_iter().find_map(|mark| mark.as_deref())
+    }
+
+    /// The classes of the instances, with the number of each.
+    pub fn classes(&self) -> BTreeMap<&str, usize> {
+        let mut classes = BTreeMap::new();
+        for instance in &self.instances {
+            *classes.entry(instance.class.as_str()).or_default() += 1;
+        }
+        classes
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{ClusterRole, Inventory, RecoveryCluster, RemovedBy, format_time};
+use rewind_core::{ClusterRole, Inventory, Metered, RecoveryCluster, RemovedBy, format_time};
 
 /// Formats an inventory as of `now`.
 pub fn clusters(inventory: &Inventory, now: Timestamp) -> Document {
@@ -27,11 +27,30 @@ pub fn clusters(inventory: &Inventory, now: Timestamp) -> Document {
     for unseen in &inventory.unseen {
         document.warning(format!("not seen: {unseen}"));
     }
-    // Nobody may take a name that leads elsewhere for a proof that nobody is connected.
+    if let Some(total) = total(inventory) {
+        document.plain(total);
+    }
+    // Nobody may take measurements that are minutes old for a proof that nobody is connected.
     document.plain(
-        "Connections are not counted here. Before the clean-up deletes a cluster, it looks who is connected, and keeps what is used.",
+        "Connections are as CloudWatch has measured them, minutes ago. Before the clean-up deletes a cluster, it looks itself who is \
+         connected, and keeps what is used.",
     );
     document
+}
+
+/// Adds up the costs of all clusters; none where none is known.
+fn total(inventory: &Inventory) -> Option<String> {
+    let metered: Vec<&Metered> = inventory.clusters.iter().filter_map(|cluster| cluster.metered.as_ref()).collect();
+    let known: Vec<f64> = metered.iter().filter_map(|metered| metered.usd_a_day).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let at_least = if metered.iter().all(|metered| metered.is_whole) { "" } else { " at least" };
+    let sum: f64 = known.iter().sum();
+    Some(format!(
+        "All clusters together cost USD {sum:.2} a day{at_least}, at list prices on demand: without I/O, backups and snapshots, discounts and \
+         taxes."
+    ))
 }
 
 /// Formats one cluster.
@@ -41,7 +60,13 @@ fn entry(cluster: &RecoveryCluster) -> Document {
     document.field("why", &cluster.why);
     document.field("kept", &cluster.kept);
     document.field("billed for", &cluster.billed_for);
+    if let Some(metered) = &cluster.metered {
+        document.field("costs", &metered.cost);
+    }
     document.field("used by", &cluster.usage);
+    if let Some(metered) = &cluster.metered {
+        document.field("connections", &metered.connected);
+    }
     for unseen in &cluster.unseen {
         document.warning(format!("not seen: {unseen}"));
     }

@@ -7,9 +7,9 @@ use crate::document::{Document, Line};
 use crate::format::{self, Place, Values};
 use rewind_aws::fixtures::{plan, recovery_record, time};
 use rewind_core::{
-    AsOf, ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, MovedRecord,
-    OpenedAt, Opening, Outcome, PendingApproval, Plan, Planned, PossiblyMoved, RecoveryCluster, RecoveryRecord,
-    SafeCommand, Seen, Standing, Undone, open_command,
+    AsOf, ClusterUse, Ending, FencesSeen, FinalSnapshot, FoundCluster, FoundInstance, Inventory, Listed, Measured,
+    Metered, MovedRecord, OpenedAt, Opening, Outcome, PendingApproval, Plan, Planned, PossiblyMoved, Prices,
+    RecoveryCluster, RecoveryRecord, SafeCommand, Seen, Standing, Undone, open_command,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -73,8 +73,21 @@ fn inventory() -> Inventory {
         (left, not_seen),
     ];
     let as_of = AsOf { now: time(NOW), hourly: Some(true) };
+    // One is used, one by nobody, and of the third nothing could be measured.
+    let measured = |connections| Measured {
+        connections_now: Some(connections),
+        connections_in_a_day: Some(4 * connections),
+        stored: Some(120.0 * 1_073_741_824.0),
+        ..Measured::default()
+    };
+    let prices = Prices { hour: [("db.r6g.large".to_owned(), 0.26)].into(), storage: Some(0.1) };
+    let measured = [Some(measured(0)), Some(measured(18)), None];
+    let metered = |(found, usage): &(FoundCluster, ClusterUse), measured: Option<Measured>| {
+        let metered = Some(Metered::of(found, &prices, measured));
+        RecoveryCluster::of(found, usage, as_of).map(|cluster| RecoveryCluster { metered, ..cluster })
+    };
     Inventory {
-        clusters: all.iter().filter_map(|(found, usage)| RecoveryCluster::of(found, usage, as_of)).collect(),
+        clusters: all.iter().zip(measured).filter_map(|(one, measured)| metered(one, measured)).collect(),
         clean_up_hourly: as_of.hourly,
         snapshots: vec![FinalSnapshot::new(
             "payments-final-operation-000".into(),
@@ -264,7 +277,7 @@ fn screens() -> Vec<(&'static str, Document)> {
         ("status", format::recovery(&awaiting(), time(NOW))),
         ("list", format::recoveries(&listed, time(NOW), Place::Terminal)),
         ("clusters", format::clusters(&inventory(), time(NOW))),
-        ("remove", format::removal(&inventory().clusters[0], Some(true))),
+        ("remove", format::removal(&RecoveryCluster { metered: None, ..inventory().clusters[0].clone() }, Some(true))),
         ("plan", planned),
         ("approval", format::proposal(&asked, Values::Shown)),
         (
