@@ -8,7 +8,7 @@ use crate::exit::{Completion, Failure};
 use crate::output::Output;
 use rewind_aws::Aws;
 use rewind_aws::metrics::CloudWatch;
-use rewind_aws::prices::PriceList;
+use rewind_aws::price_list::PriceList;
 use rewind_aws::rds::Rds;
 use rewind_aws::route53::Route53;
 use rewind_client::{meter_clusters, removable};

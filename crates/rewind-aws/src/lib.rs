@@ -16,7 +16,7 @@ pub mod metrics;
 pub mod opening_secrets;
 pub mod plan_key;
 #[cfg(feature = "chain")]
-mod price_list;
+pub mod price_list;
 pub mod prices;
 pub mod rds;
 pub mod records;

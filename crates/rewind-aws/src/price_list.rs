@@ -117,7 +117,8 @@ fn is_of(product: &Value, of: &Priced) -> bool {
 /// Reads the price of a unit on demand; none where it is none, as in a preview.
 fn on_demand(product: &Value) -> Option<f64> {
     let terms = product.pointer("/terms/OnDemand")?.as_object()?;
-    let dimensions = terms.values().filter_map(|term| term.get("priceDimensions")?.as_object()).flat_map(|all| all.values());
+    let dimensions =
+        terms.values().filter_map(|term| term.get("priceDimensions")?.as_object()).flat_map(|all| all.values());
     let mut prices = dimensions.filter_map(|one| one.pointer("/pricePerUnit/USD")?.as_str()?.parse::<f64>().ok());
     prices.find(|price| *price > 0.0)
 }
@@ -151,7 +152,8 @@ mod tests {
 
     #[test]
     fn an_instance_is_found_by_its_kind_of_storage_whatever_the_prefix_and_the_short_class() {
-        let (standard, optimized) = (Billed::Instance("db.r6g.4xlarge".into()), Billed::Instance("db.r6g.4xlarge".into()));
+        let (standard, optimized) =
+            (Billed::Instance("db.r6g.4xlarge".into()), Billed::Instance("db.r6g.4xlarge".into()));
         let (standard, optimized) = (priced(false, standard), priced(true, optimized));
         for prefix in ["", "EU-", "APN1-"] {
             let usage = |kind: &str| format!("{prefix}{kind}:db.r6g.4xl");
@@ -165,7 +167,9 @@ mod tests {
     #[test]
     fn storage_is_found_for_any_engine_and_never_a_usage_that_only_has_its_name_in_it() {
         let storage = priced(false, Billed::Storage);
-        assert!(is("Aurora:StorageUsage", "Any", &storage) && is("EUC1-Aurora:StorageUsage", "Aurora PostgreSQL", &storage));
+        assert!(
+            is("Aurora:StorageUsage", "Any", &storage) && is("EUC1-Aurora:StorageUsage", "Aurora PostgreSQL", &storage)
+        );
         for other in ["NotAurora:StorageUsage", "EU-Aurora:StorageUsage-Preview", "Aurora:IO-OptimizedStorageUsage"] {
             assert!(!is(other, "Any", &storage), "{other}");
         }

@@ -1,7 +1,4 @@
-//! The port of list prices. The client is only for the command, as [`crate::stacks`] is.
-
-#[cfg(feature = "chain")]
-pub use crate::price_list::PriceList;
+//! The port of list prices.
 
 use crate::AwsResult;
 use rewind_core::Engine;

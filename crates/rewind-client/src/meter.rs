@@ -77,7 +77,7 @@ fn of_cluster(found: &FoundCluster, listed: &BTreeMap<Priced, Seen<f64>>) -> Pri
 /// Names what is priced.
 fn thing(of: &Priced) -> String {
     let what = match &of.billed {
-        Billed::Instance(class) => class,
+        Billed::Instance(class) => class.as_str(),
         Billed::CapacityUnit => SERVERLESS,
         Billed::Storage => "storage",
     };
@@ -180,10 +180,7 @@ mod tests {
         };
         let meters = Meters { prices: large(), measured: Some(measured), ..Meters::default() };
         meter_clusters(&mut found, (&meters, &meters), time(NOW)).await;
-        assert_eq!(
-            *meters.asked.lock().unwrap(),
-            ["db.r6g.large (aurora-postgresql)", "storage (aurora-postgresql)"]
-        );
+        assert_eq!(*meters.asked.lock().unwrap(), ["db.r6g.large (aurora-postgresql)", "storage (aurora-postgresql)"]);
         let metered = metered(&found);
         assert_eq!(metered.len(), 3);
         for one in metered {
@@ -199,7 +196,11 @@ mod tests {
         let meters = Meters { prices: large(), ..Meters::default() };
         meter_clusters(&mut found, (&meters, &meters), time(NOW)).await;
         let why = "cloudwatch:GetMetricData: AWS answered AccessDeniedException: no";
-        assert!(found.unseen[0].starts_with(&format!("the measurements of orders, orders-r: {why}")), "{:?}", found.unseen);
+        assert!(
+            found.unseen[0].starts_with(&format!("the measurements of orders, orders-r: {why}")),
+            "{:?}",
+            found.unseen
+        );
         assert_eq!(found.unseen.len(), 1);
         for one in metered(&found) {
             assert_eq!((one.usd_a_day, one.is_whole, one.connections), (Some(12.48), false, None), "{}", one.cost);
@@ -207,7 +208,8 @@ mod tests {
         let mut dark = inventory(&["orders"], SERVERLESS);
         let meters = Meters::default();
         meter_clusters(&mut dark, (&meters, &meters), time(NOW)).await;
-        let prices = "the list price of db.serverless (aurora-postgresql), storage (aurora-postgresql): pricing:GetProducts";
+        let prices =
+            "the list price of db.serverless (aurora-postgresql), storage (aurora-postgresql): pricing:GetProducts";
         assert!(dark.unseen[0].starts_with(prices) && dark.unseen.len() == 2, "{:?}", dark.unseen);
         assert_eq!(metered(&dark)[0].usd_a_day, None);
     }

@@ -7,7 +7,7 @@ mod found;
 mod removal;
 
 pub use cost::{Connections, Measured, Metered, Prices};
-pub use found::{AsOf, ClusterRole, ClusterUse, FoundCluster, FoundInstance};
+pub use found::{AsOf, ClusterRole, ClusterUse, FoundCluster, FoundInstance, SERVERLESS};
 pub use removal::{Removal, RemovedBy};
 
 use crate::names::KEEP_UNTIL_TAG;
@@ -17,9 +17,6 @@ use crate::standing::Seen;
 use crate::time::{format_duration, format_time};
 use jiff::Timestamp;
 use serde::Serialize;
-
-/// The class of Serverless v2, which is billed by capacity units.
-pub const SERVERLESS: &str = "db.serverless";
 
 /// Instances of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -279,7 +279,8 @@ impl Cluster {
             let server = instance.reader.as_ref().unwrap_or(&servers.volume);
             let output = server.run(&self.context.host, self.context.admin(), LOAD).await?;
             // The names of the columns, then the row.
-            let row: Vec<u64> = output.lines().last().into_iter().flat_map(|row| row.split('\t')).flat_map(str::parse).collect();
+            let row: Vec<u64> =
+                output.lines().last().into_iter().flat_map(|row| row.split('\t')).flat_map(str::parse).collect();
             if let [connections, bytes] = row.as_slice() {
                 load.connections.insert(name.clone(), *connections);
                 load.bytes = Some(*bytes);

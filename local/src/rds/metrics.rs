@@ -39,9 +39,7 @@ pub async fn measure(State(control_plane): State<Arc<ControlPlane>>) -> Response
 
 /// Lists the values of a cluster, by the metrics and dimensions of the namespace `AWS/RDS`.
 fn values(cluster: &str, load: &Load) -> Vec<Value> {
-    let value = |metric: &str, dimension: &str, of: &str, value: u64| {
-        json!({ "metric": metric, "dimension": dimension, "of": of, "value": value })
-    };
+    let value = |metric: &str, dimension: &str, of: &str, value: u64| json!({ "metric": metric, "dimension": dimension, "of": of, "value": value });
     let connections = load.connections.iter();
     let connections =
         connections.map(|(instance, number)| value("DatabaseConnections", "DBInstanceIdentifier", instance, *number));

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_old_says_nothing_of_now() {
+    fn a_value_that_is_old_is_none_of_now() {
         let stopped = measured(json!([series("connections0", &[(120, 4.0)])]));
         assert_eq!((stopped.connections_now, stopped.connections_in_a_day), (None, Some(4)));
         let nobody = measured(json!([series("connections0", &[(5, 0.0)])]));

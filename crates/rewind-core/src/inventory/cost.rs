@@ -1,8 +1,7 @@
 //! The cost of a cluster by the day, at the list prices of AWS, and the connections to it, as CloudWatch has measured them. A price that is
 //! not known is never guessed: the sentence names what has none.
 
-use super::SERVERLESS;
-use super::found::FoundCluster;
+use super::found::{FoundCluster, SERVERLESS};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -63,9 +62,9 @@ impl Metered {
     /// Derives what a cluster costs and who is connected to it; `measured` is none where CloudWatch could not be asked.
     pub fn of(found: &FoundCluster, prices: &Prices, measured: Option<Measured>) -> Self {
         let parts = parts(found, prices, measured.unwrap_or_default());
-        let known: Vec<(f64, &str)> =
-            parts.iter().filter_map(|part| Some((part.usd?, part.what.as_str()))).collect();
-        let unknown: Vec<&str> = parts.iter().filter(|part| part.usd.is_none()).map(|part| part.what.as_str()).collect();
+        let known: Vec<(f64, &str)> = parts.iter().filter_map(|part| Some((part.usd?, part.what.as_str()))).collect();
+        let unknown: Vec<&str> =
+            parts.iter().filter(|part| part.usd.is_none()).map(|part| part.what.as_str()).collect();
         let sum = (!known.is_empty()).then(|| known.iter().map(|(usd, _)| usd).sum::<f64>());
         let of_what = known.iter().map(|(usd, what)| format!("{usd:.2} for {what}")).collect::<Vec<_>>().join(", ");
         let without = unknown.join(" and ");
@@ -121,7 +120,9 @@ fn serverless(count: usize, hour: Option<f64>, used: Option<f64>, range: Option<
     let least = range.map(|(least, _)| least * number(count));
     let (what, units) = match (used, least) {
         (Some(used), _) => (format!("{count} x {SERVERLESS}, which used {used:.1} ACU on average"), Some(used)),
-        (None, Some(least)) => (format!("{count} x {SERVERLESS} with {least} ACU, the least that they have"), Some(least)),
+        (None, Some(least)) => {
+            (format!("{count} x {SERVERLESS} with {least} ACU, the least that they have"), Some(least))
+        }
         (None, None) => (format!("{count} x {SERVERLESS}"), None),
     };
     Part { what, usd: hour.zip(units).map(|(hour, units)| hour * units * HOURS_A_DAY) }
@@ -166,11 +167,8 @@ mod tests {
 
     #[test]
     fn instances_and_storage_are_added_up() {
-        let metered = Metered::of(
-            &found("available", &["db.r6g.large", "db.r6g.large"], None),
-            &prices(),
-            Some(stored(73.0)),
-        );
+        let metered =
+            Metered::of(&found("available", &["db.r6g.large", "db.r6g.large"], None), &prices(), Some(stored(73.0)));
         assert_eq!(metered.cost, "USD 12.72 a day: 12.48 for 2 x db.r6g.large, 0.24 for 73.0 GB of storage");
         assert_eq!((metered.usd_a_day, metered.is_whole), (Some(12.72), true));
     }

@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The class of Serverless v2, which is billed by capacity units.
+pub const SERVERLESS: &str = "db.serverless";
+
 /// A cluster that bears a tag of a recovery, as RDS shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FoundCluster {
