@@ -154,7 +154,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12)),
                 ("AreInstancesReady", hours(2)),
-                ("IsComparisonDone", 1_800),
+                ("IsComparisonDone", 1_200),
                 ("IsApprovalValid", hours(1)),
                 ("IsInSync", 0),
                 ("IsCutoverConfirmed", hours(1)),

@@ -174,7 +174,7 @@ pub const CHECK_TIMEOUT_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// The time for comparing all tables, unless the request has another.
 const COMPARE: SignedDuration = SignedDuration::from_mins(5);
 /// The longest time for it: the lease and the events of an execution's history are computed with it.
-pub const COMPARE_MAX: SignedDuration = SignedDuration::from_mins(30);
+pub const COMPARE_MAX: SignedDuration = SignedDuration::from_mins(20);
 
 impl Request {
     /// Reads a request.
@@ -530,7 +530,7 @@ mod tests {
             ("checkTimeout", json!("60"), "the unit is missing"),
             ("checkTimeout", json!("11m"), "it goes from 1s to 10m"),
             ("checkTimeout", json!("0s"), "it goes from 1s to 10m"),
-            ("compare", json!("2h"), "it goes from 10s to 30m"),
+            ("compare", json!("2h"), "it goes from 10s to 20m"),
             ("compare", json!("5"), "the unit is missing"),
             ("compare", json!(false), "write it as text"),
             ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),

@@ -54,7 +54,7 @@ pub struct RequestOptions {
     /// How long each check may take, such as 5m; up to 10m
     #[arg(long, value_name = "TIME")]
     pub check_timeout: Option<String>,
-    /// How long all tables may be compared with the source before a person is asked, such as 5m; up to 30m, or none
+    /// How long all tables may be compared with the source before a person is asked, such as 5m; up to 20m, or none
     #[arg(long, value_name = "TIME")]
     pub compare: Option<String>,
     /// How long a fence may stand before it pages, such as 15m; from 1m to 1d
