@@ -119,7 +119,7 @@ async fn a_clone_that_comes_to_nothing_is_deleted_though_rds_changes_nothing_on_
 #[tokio::test]
 async fn side_by_side_there_is_no_safety_clone_to_keep() {
     let rds = fenced();
-    let side_by_side = Input { recovery: recovery(), plan: plan() };
+    let side_by_side = Input { recovery: recovery(), plan: plan(), lease_until: None };
     assert_eq!(step(&rds, STARTED).run(side_by_side).await.unwrap_err().name, ErrorName::Bug);
     rds.edit("orders", |cluster| cluster.name = "renamed".to_owned());
     let error = step(&rds, STARTED).run(input()).await.unwrap_err();

@@ -199,6 +199,7 @@ fn screens() -> Vec<(&'static str, Document)> {
         },
     );
     let undone = Undone {
+        stays_rewound: false,
         recovery_id: "operation-001".into(),
         undo_id: Some("operation-001-undo".into()),
         by: Some("ann (arn:aws:iam::000000000000:root)".into()),
