@@ -108,3 +108,8 @@ pub(crate) fn error_name() -> Json {
         ours.join(", ")
     ))
 }
+
+/// The end that is recorded and announced. `cause` is an expression.
+pub(crate) fn ending(state: &str, error: ErrorName, cause: &str) -> Json {
+    object([("state", state.into()), ("error", error.as_str().into()), ("cause", jsonata(cause))])
+}

@@ -6,6 +6,11 @@ use crate::state::{State, failure_of, number, set_to, text};
 use rewind_core::ErrorName;
 use rewind_core::names::CLEAN_UP_HOLDER;
 
+/// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
+/// is refused before a plan, and would be read in pages.
+pub(crate) const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
+                       /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
+
 /// The state `name`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
 /// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's. The item of the
 /// execution `former` (an expression), which has ended, is taken over.

@@ -1,12 +1,13 @@
 //! The machine that finds a recovery which was stopped, an undo of one, or an opening: nothing of it runs any more, so this one writes its
 //! end into the table and the leases, and pages with the command that settles it. It undoes and closes nothing by itself.
 
-use crate::json::{Json, jsonata, object};
-use crate::lease::{leave, release_key};
+use crate::conclude::ending;
+use crate::json::{jsonata, object};
+use crate::lease::{CLUSTER, leave, release_key};
 use crate::machine::Machine;
 use crate::open::NAME_MAX;
 use crate::retry::{ANY, CONDITION_FAILED};
-use crate::state::{State, set, set_to, text};
+use crate::state::{State, of_item, set, set_to, text};
 use crate::stopped_opening;
 use crate::timeouts;
 use crate::undo::record_half_way;
@@ -24,11 +25,6 @@ const UNREAD_PAUSE: u64 = 600;
 
 /// The number of these readings: three and a half days of them fit into the history of the execution.
 const UNREAD_ROUNDS: u64 = 500;
-
-/// The cluster that a request names, as its lease has it, or `unknown`. One that resumes a recovery may name none; any other text in its place
-/// is refused before a plan, and would be read in pages.
-pub(crate) const CLUSTER: &str = "$type($given) = 'object' and $type($given.cluster) = 'string' and $contains($trim($given.cluster), \
-                       /^[A-Za-z][A-Za-z0-9-]{0,62}(?![\\s\\S])/) ? $lowercase($trim($given.cluster)) : 'unknown'";
 
 /// The strategy in the plan of a record, or `unknown`.
 const STRATEGY: &str = "($plan := $exists($states.result.Item.plan.S) ? $parse($states.result.Item.plan.S) : {}; $exists($plan.strategy) ? \
@@ -482,16 +478,6 @@ fn of_input(expression: &str) -> String {
         "($text := $type($states.input) = 'object' and $type($states.input.detail) = 'object' and $type($states.input.detail.input) = \
          'string' ? $trim($states.input.detail.input) : ''; $given := $substring($text, 0, 1) = '{{' ? $parse($text) : {{}}; {expression})"
     )
-}
-
-/// A text of an item, or what `otherwise` yields, as an expression.
-pub(crate) fn of_item(name: &str, otherwise: &str) -> String {
-    format!("$exists($states.result.Item.{name}.S) ? $states.result.Item.{name}.S : {otherwise}")
-}
-
-/// The end that is recorded and announced. `cause` is an expression.
-pub(crate) fn ending(state: &str, error: ErrorName, cause: &str) -> Json {
-    object([("state", state.into()), ("error", error.as_str().into()), ("cause", jsonata(cause))])
 }
 
 #[cfg(test)]

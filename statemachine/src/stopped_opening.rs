@@ -1,13 +1,12 @@
 //! The part of the machine that finds what was stopped which only an opening passes, or the closing of one: its lease is freed for undo and
 //! close once no function of it can run any more, and people get the command that closes. It closes nothing by itself.
 
-use crate::conclude::printable;
+use crate::conclude::{ending, printable};
 use crate::json::{jsonata, object};
 use crate::lease::release_key;
 use crate::open::{NAME_MAX, OPENING, of_record};
 use crate::retry::ANY;
-use crate::state::{State, set_to, text};
-use crate::stopped::{ending, of_item};
+use crate::state::{State, of_item, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 

@@ -5,14 +5,13 @@
 use crate::conclude::{explained_text, needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_as, leave, read_holder, release, release_key};
+use crate::lease::{CLUSTER, acquire_as, leave, read_holder, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
 use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
 use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, hours, set, set_to, text};
-use crate::stopped::CLUSTER;
 use crate::timeouts;
 use crate::undo_in_place::{self, LET_IN, STANDING, WAYS_LEFT};
 use crate::watch;

@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 26] = [
+const OTHER_NAMES: [(&str, &str); 27] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -63,6 +63,7 @@ const OTHER_NAMES: [(&str, &str); 26] = [
     ("ReadRecordsBack", "SwapDns"),       // after a move back that failed
     ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
+    ("KeepSafetyClone", "Finish"),        // the end of one that an undo settles
     ("CloseSource", "OpenSource"),        // its undo, which is what people ask for
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
@@ -424,6 +425,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "RecordRecovered",
         "RecordFailure",
         "RecordUndone",
+        "RecordLetIn",
         "EndFenceWatch",
         "EndWatchOfRecovery",
         "EndFenceWatchAfterUndo",
@@ -432,6 +434,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "RecordStopped",
         "RecordUndoStopped",
         "EndUndoWatch",
+        "ReadOpening",
         "ReadUndone",
         "RecordClosed",
         "RecordSourceClosed",

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_permission_that_a_person_lacks_is_no_matter_of_the_stacks_parameters() {
+    fn a_permission_that_a_person_lacks_is_not_of_the_stacks_parameters() {
         assert!(on_permission(true).contains("ClusterPattern"));
         assert!(!on_permission(false).contains("function") && !on_permission(false).contains("ClusterPattern"));
         // Outside a function.

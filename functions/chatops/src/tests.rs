@@ -511,7 +511,7 @@ async fn what_cannot_be_seen_in_time_leaves_the_rest_of_the_message() {
 async fn a_refusal_names_the_options_that_people_type_in_chat() {
     let app = app();
     let text = slack_text(&send_line(&app, "U3", "start orders latest --approval-timeout 2d").await);
-    assert!(text.contains("`--approval-timeout`") && !text.contains("approvalTimeout"), "{text}");
+    assert!(text.contains("--approval-timeout is") && !text.contains("approvalTimeout"), "{text}");
     assert!(app.ports.aws.state().started.is_empty(), "{text}");
     // So does a button, and the cause of a dry run.
     let request = json!({ "cluster": "orders", "to": "latest", "secretArn": "arn:secret" });

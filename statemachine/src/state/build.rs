@@ -449,6 +449,11 @@ pub(crate) fn text(expression: &str) -> Json {
     object([("S", jsonata(expression))])
 }
 
+/// A text of an item, or what `otherwise` yields, as an expression.
+pub(crate) fn of_item(name: &str, otherwise: &str) -> String {
+    format!("$exists($states.result.Item.{name}.S) ? $states.result.Item.{name}.S : {otherwise}")
+}
+
 /// An attribute of an item that is a number.
 pub(crate) fn number(expression: &str) -> Json {
     object([("N", jsonata(expression))])

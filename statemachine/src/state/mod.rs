@@ -2,7 +2,7 @@
 
 mod build;
 
-pub(crate) use build::{bug, failure_of, found, hours, number, of_recovery, set, set_to, text};
+pub(crate) use build::{bug, failure_of, found, hours, number, of_item, of_recovery, set, set_to, text};
 
 use crate::json::{Json, jsonata};
 use crate::retry::{Retries, WaitsOut};

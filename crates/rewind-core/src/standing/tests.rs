@@ -262,10 +262,13 @@ fn an_undo_that_waits_for_the_end_of_a_recovery_is_told_before_it_has_the_lease(
 #[test]
 fn where_a_record_leads_elsewhere_the_recovery_that_moved_it_is_to_be_found_first() {
     let moved = world(false, LeadsTo::Elsewhere("orders-r-2.example.com".into()), true, false);
-    for state in ["Recovered", "Stopped"] {
+    // What was left behind can be read, wherever clients are.
+    let read = "rewind open r-1 --from <your address>";
+    for (state, also) in [("Recovered", Some(read)), ("Stopped", None)] {
         let commands = Standing::of(&record(state), &moved).commands;
         let names: Vec<&str> = commands.iter().map(|safe| safe.command.as_str()).collect();
-        assert_eq!(names, ["rewind status r-1", "rewind undo r-1"], "{state}");
+        let expected: Vec<&str> = ["rewind status r-1", "rewind undo r-1"].into_iter().chain(also).collect();
+        assert_eq!(names, expected, "{state}");
         assert!(commands[0].effect.contains("rewind list shows whether a later recovery moved it"), "{commands:?}");
     }
     assert_eq!(commands_of("Undone", &moved), ["rewind status r-1"]);
@@ -304,7 +307,7 @@ fn in_place_the_undo_goes_forward_until_clients_were_let_in_and_lets_them_in_aft
         assert_eq!(names(safe), ["rewind undo r-1"], "{state}");
     }
     // Once it is settled so, nothing goes forward over what clients write.
-    assert_eq!(names(commands("Recovered", false, let_in)), ["rewind status r-1"]);
+    assert_eq!(names(commands("Recovered", false, let_in)), ["rewind open r-1 --from <your address>"]);
     let running = ["rewind status r-1 --follow", "rewind cancel r-1"];
     assert_eq!(names(commands("Running", true, Some(LiftNote::NotBegun))), running);
     assert_eq!(names(commands("Running", true, Some(LiftNote::Begun(Timestamp::UNIX_EPOCH)))), running[..1]);
