@@ -3,7 +3,7 @@
 
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
-use crate::output::{Output, for_stderr, width};
+use crate::output::{Output, for_stderr, to_stderr, width};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::Aws;
@@ -200,6 +200,9 @@ struct Screen {
     width: Option<usize>,
 }
 
+/// The error of a conditional call whose condition does not hold.
+const CONDITION_FAILED: &str = "DynamoDB.ConditionalCheckFailedException";
+
 /// The most characters of a failed attempt's cause.
 const CAUSE_MAX: usize = 120;
 
@@ -317,6 +320,10 @@ impl Screen {
         if self.output.is_verbose() {
             return self.note(&format!("{error}: {cause}"));
         }
+        // A condition of the table that does not hold is an answer, by which the state machine goes on.
+        if error == CONDITION_FAILED {
+            return;
+        }
         let Some(current) = &mut self.current else { return self.note(&format!("{error}: {}", short(cause))) };
         if current.error.as_ref() == Some(&error) {
             return;
@@ -403,7 +410,7 @@ impl Screen {
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id
         );
-        eprintln!("{}", printable_lines(&notice));
+        to_stderr(&format!("{}\n", printable_lines(&notice)));
     }
 
     fn note(&self, text: &str) {
@@ -416,7 +423,7 @@ impl Screen {
             return;
         }
         // The bar is redrawn below the line: written beside it, the line would end up within the bar.
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| to_stderr(&format!("{text}\n")));
     }
 }
 

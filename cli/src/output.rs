@@ -6,7 +6,7 @@ use console::Style;
 use rewind_core::{printable_json, printable_lines};
 use rewind_ui::{Document, in_flags, render};
 use serde_json::{Value, json};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -54,30 +54,30 @@ impl Output {
     /// Writes the result to standard output: the JSON for a script, the document for a person.
     pub(crate) fn result(self, json: &Value, document: &Document) {
         if self.json {
-            println!("{}", printable_json(json));
+            to_stdout(&format!("{}\n", printable_json(json)));
         } else {
-            print!("{}", render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
+            to_stdout(&render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
         }
     }
 
     /// Writes the one document of a script; a person is told otherwise.
     pub(crate) fn script(self, json: &Value) {
         if self.json {
-            println!("{}", printable_json(json));
+            to_stdout(&format!("{}\n", printable_json(json)));
         }
     }
 
     /// Writes a document below the result. A script does not get it: its one document has what it needs.
     pub(crate) fn more(self, document: &Document) {
         if !self.json {
-            print!("{}", render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
+            to_stdout(&render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
         }
     }
 
     /// Writes a document beside the result to standard error. A script does not get it.
     pub(crate) fn note(self, document: &Document) {
         if !self.json {
-            eprint!("{}", for_stderr(document));
+            to_stderr(&for_stderr(document));
         }
     }
 
@@ -85,13 +85,30 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         if self.json {
             // On standard output: a script finds one document there however the command ends.
-            println!("{}", printable_json(&json!({ "error": failure.kind(), "message": failure.message() })));
+            let document = json!({ "error": failure.kind(), "message": failure.message() });
+            to_stdout(&format!("{}\n", printable_json(&document)));
         } else {
             let message = printable_lines(failure.message());
-            eprintln!("{} {message}", Style::new().red().bold().for_stderr().apply_to("error:"));
+            to_stderr(&format!("{} {message}\n", Style::new().red().bold().for_stderr().apply_to("error:")));
         }
         failure.code()
     }
+}
+
+/// Writes to standard output. Whoever has closed the pipe has read enough: the command goes on, and its exit code is of what it did.
+pub(crate) fn to_stdout(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            to_stderr(&format!("standard output could not be written: {error}\n"));
+        }
+        _ => {}
+    }
+}
+
+/// Writes to standard error. Where that cannot be written there is nobody to be told.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Renders a document for standard error, which may be a terminal where standard output is none.

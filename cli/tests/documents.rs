@@ -79,3 +79,17 @@ fn a_script_gets_one_document_where_following_fails_and_a_person_hears_that_it_g
     assert!(!out.contains("ClusterPattern"), "{out}");
     assert!(err.contains("r-1 goes on"), "{err}");
 }
+
+#[test]
+fn whoever_closes_the_pipe_has_read_enough() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rewind"));
+    let written = command.args(["completions", "bash"]).env_clear().stdout(writer).output().unwrap();
+    assert_eq!((written.status.code(), String::from_utf8_lossy(&written.stderr).as_ref()), (Some(0), ""));
+    // A full disk is told.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let written = command.stdout(full).output().unwrap();
+    let err = String::from_utf8_lossy(&written.stderr);
+    assert!(err.starts_with("standard output could not be written: "), "{err}");
+}

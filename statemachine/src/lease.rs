@@ -79,9 +79,7 @@ pub(crate) fn until(seconds: &str) -> String {
 /// expression of it, and `again` one of the command that is to be repeated.
 pub(crate) fn read_holder(failure: &'static str, key: &str, again: &str) -> State {
     let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$lease.id.S"));
-    let is_of =
-        |what: &str| format!("$substring($lease.recoveryId.S, 0, $length($id) + {}) = $id & '{what}'", what.len());
-    let (undo, open, close) = (is_of("-undo"), is_of("-open"), is_of("-close"));
+    let [undo, open, close] = ["-undo", "-open", "-close"].map(|what| is_of_recovery("$lease.recoveryId.S", what));
     State::table("ReadLease", "getItem")
         .progress("reads who holds the lease")
         .comment("Reads the lease only to report who holds it, and until when. The refusal stands without it.")
@@ -101,6 +99,11 @@ pub(crate) fn read_holder(failure: &'static str, key: &str, again: &str) -> Stat
                  $lease.executionArn.S & '), then ' & {again} & ' again')}}]) : ${failure})"
             ),
         )
+}
+
+/// True if `holder` does `what` (`-undo`, `-open` or `-close`) with the recovery in the variable `id`, as an expression.
+pub(crate) fn is_of_recovery(holder: &str, what: &str) -> String {
+    format!("$substring({holder}, 0, $length($id) + {}) = $id & '{what}'", what.len())
 }
 
 /// The beginning of a sentence about the variable `lease`, the item whose key the expression `key` yields, which the clean-up holds.

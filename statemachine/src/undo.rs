@@ -5,7 +5,7 @@
 use crate::conclude::{explained_text, needs_operator, nothing_changed};
 use crate::failed_function::{self, left, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{CLUSTER, acquire_as, leave, read_holder, release, release_key};
+use crate::lease::{CLUSTER, acquire_as, is_of_recovery, leave, read_holder, release, release_key};
 use crate::machine::Machine;
 use crate::names_back;
 use crate::open::{self, GROUP, ID_KEPT, NAME_MAX, text_of_input};
@@ -19,6 +19,9 @@ use rewind_core::ErrorName;
 
 /// Hours for which the undo holds the leases, beside the old TTL: more than its steps can take.
 const LEASE: u64 = 36;
+
+/// Seconds since its start for which the undo waits for a lease: what was stopped gives it back within seven minutes.
+const LEASE_WAIT: u64 = 900;
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -88,6 +91,7 @@ fn states() -> Vec<State> {
             .assign("restoredLeaseKey", "none".into())
             .assign("leaseUntil", "none".into())
             .assign("leaseWas", Json::Null)
+            .assign("holder", "nobody".into())
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
@@ -485,6 +489,27 @@ fn states() -> Vec<State> {
             )
             .fails_to("IsAnythingLeft"),
         read_lease(),
+        State::choice("IsLeaseWaitedFor")
+            .comment(
+                "An undo that was stopped has the lease until no function of it can run any more, and what opens or closes the source has it for \
+                 moments: whoever undoes now is not sent away to try again.",
+            )
+            .when_with(
+                &format!(
+                    "({}) and $millis() - $toMillis($undo.startedAt) < {LEASE_WAIT} * 1000",
+                    ["-undo", "-open", "-close"].map(|what| is_of_recovery("$holder", what)).join(" or ")
+                ),
+                vec![set_to("failure", object([]))],
+                "WaitForLease",
+            )
+            .next("IsAnythingLeft"),
+        State::wait("WaitForLease", "15")
+            .progress("waits until what was stopped before, or opens or closes the source, gives the lease back")
+            .next("IsSourceLeaseTaken"),
+        State::choice("IsSourceLeaseTaken")
+            .comment("That of the source first. What is known of the recovery may be old by now.")
+            .when("$leaseKey = 'none'", "ReadRecovery")
+            .next("AcquireRestoredLease"),
         State::undo("CloseSource", "OpenSource")
             .progress("ends the reading of whoever the source is open to")
             .comment(
@@ -938,7 +963,10 @@ pub(crate) fn record_half_way(name: &'static str, undo: &str, more: Vec<(&str, J
 /// The state that names whoever holds the lease which this undo was refused: the restored cluster's, where that of the source is its own.
 fn read_lease() -> State {
     let key = "($leaseKey = 'none' ? 'lease#' & $plan.cluster : 'lease#' & $plan.newCluster)";
-    read_holder("failure", key, "'undo ' & $id").next("IsAnythingLeft").tolerated()
+    read_holder("failure", key, "'undo ' & $id")
+        .keep_as("holder", "$exists($states.result.Item.recoveryId.S) ? $states.result.Item.recoveryId.S : 'nobody'")
+        .next("IsLeaseWaitedFor")
+        .tolerated()
 }
 
 /// The undo is not begun. `cause` is an expression.

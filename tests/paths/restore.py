@@ -281,7 +281,7 @@ def scenarios():
             "lease held",
             [*up_to("AcquireLease"), "ReadLease", "ReadHolder", *NO_LEASE],
             "LeaseHeld",
-            ["recovery the-other-one holds lease#", "2026-11-23T09:00:00Z", "arn:of:the-other-one", "delete the item"],
+            ["recovery the-other-one holds lease#", "2026-11-23T09:00:00Z", "arn:of:the-other-one", "rewind undo the-other-one", "delete the item"],
             held=True,
             lease_stays=True,
         ),

@@ -29,6 +29,7 @@ WAITED = ["WaitForStopped", *READ[1:]]
 REFUSED = ["IsAnythingLeft", "ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 ONE_RELEASED = [*REFUSED[:3], "ReleaseLeaseAfterFailure", "NothingChanged"]
 RELEASED = [*REFUSED[:3], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[3:]]
+HELD = ["ReadLease", "IsLeaseWaitedFor"]
 OVER = ["IsFailedFunctionOver"]
 # Where the step was repeated, nobody knows if the first attempt is over.
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
@@ -412,7 +413,7 @@ def refused():
         )
     yield scenario(
         "the lease of the restored cluster is held",
-        [*up_to("AcquireRestoredLease", SUCCESS), "ReadLease", *ONE_RELEASED],
+        [*up_to("AcquireRestoredLease", SUCCESS), *HELD, *ONE_RELEASED],
         "LeaseHeld",
         ["the-other-one holds lease#cluster-of-undo--the-lease-of-the-restored-cluster-is-held-rewind since 2026-11-23T09:00:00Z, until"],
         held="restored",
@@ -420,16 +421,26 @@ def refused():
     )
     yield scenario(
         "the lease is held",
-        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
+        [*up_to("AcquireLease", SUCCESS), *HELD, *REFUSED],
         "LeaseHeld",
         ["the-other-one holds lease#cluster-of-undo--the-lease-is-held since 2026-11-23T09:00:00Z, until", "nothing was changed", "(arn:of:the-other-one)"],
         held=True,
         lease_stays=True,
         calls=NO_CALLS,
     )
+    refused = ("DynamoDB.ConditionalCheckFailedException", "told to")
+    for what in ["undo", "open-2", "close"]:
+        name = f"{what} of it, stopped a moment ago, holds the lease"
+        holder = {"Item": {"id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}}}
+        waited = [*up_to("AcquireLease", SUCCESS), *HELD, "WaitForLease", "IsSourceLeaseTaken", *READ[1:], *WORK]
+        yield scenario(name, waited, mocked={"AcquireLease": [refused, {}], "ReadLease": holder})
+        name = f"{what} of it, stopped a moment ago, holds the lease of the restored cluster"
+        holder = {"Item": {"id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}}}
+        waited = [*up_to("AcquireRestoredLease", SUCCESS), *HELD, "WaitForLease", "IsSourceLeaseTaken", *SUCCESS[SUCCESS.index("AcquireRestoredLease"):]]
+        yield scenario(name, waited, mocked={"AcquireRestoredLease": [refused, {}], "ReadLease": holder})
     yield scenario(
         "the clean-up holds the lease",
-        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
+        [*up_to("AcquireLease", SUCCESS), *HELD, *REFUSED],
         "LeaseHeld",
         ["the clean-up holds lease#cluster-of-undo--the-clean-up-holds-the-lease since 2026-11-23T09:00:00Z, until", "in a minute", "nothing was changed"],
         held="clean-up",
@@ -438,7 +449,7 @@ def refused():
     )
     yield scenario(
         "whoever holds the lease cannot be read",
-        [*up_to("AcquireLease", SUCCESS), "ReadLease", *REFUSED],
+        [*up_to("AcquireLease", SUCCESS), *HELD, *REFUSED],
         "LeaseHeld",
         ["another execution holds lease#cluster-of-undo--whoever-holds-the-lease-cannot-be-read; nothing was changed"],
         held=True,

@@ -4,6 +4,7 @@
 use crate::args::{Cli, Words};
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
+use crate::output::to_stdout;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use rewind_aws::Aws;
@@ -23,7 +24,7 @@ const RECOVERIES: usize = 50;
 
 /// Writes the script to standard output.
 pub(crate) fn run(shell: Shell) -> Result<Completion, Failure> {
-    print!("{}", script(shell));
+    to_stdout(&script(shell));
     Ok(Completion::Done)
 }
 
@@ -42,7 +43,8 @@ pub(crate) async fn words(aws: &Aws, client: &AwsClient, words: Words) -> Result
             by_clean_up.map(|cluster| cluster.cluster).collect()
         }
     };
-    found.iter().filter(|word| is_word(word)).for_each(|word| println!("{word}"));
+    let lines: Vec<String> = found.iter().filter(|word| is_word(word)).map(|word| format!("{word}\n")).collect();
+    to_stdout(&lines.concat());
     Ok(Completion::Done)
 }
 

@@ -12,7 +12,9 @@ pub enum ClientError {
     #[error("{0}")]
     Usage(String),
     /// There is no recovery of that id.
-    #[error("there is no recovery {0}; nothing was changed; next step: list them, and mind the Region and the account")]
+    #[error(
+        "there is no recovery {0}; nothing was changed; next step: rewind list shows those of this stack; mind the Region and the account"
+    )]
     Unknown(String),
     /// A call to AWS failed.
     #[error("{0}")]

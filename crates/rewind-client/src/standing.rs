@@ -2,7 +2,7 @@
 //! its own, and fails nothing: whoever reads a status at night may lack a permission. It changes nothing.
 
 use crate::RecoveryClient;
-use futures_util::future::{join, join5};
+use futures_util::future::{join3, join5};
 use jiff::Timestamp;
 use rewind_aws::AwsResult;
 use rewind_aws::executions::{Executions, Status};
@@ -57,7 +57,8 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             self.recoveries.fences(&recovery.id),
             self.recoveries.lease(&recovery.cluster),
         );
-        let ((runs, source, restored, fences, lease), record_sets) = join(facts, record_sets).await;
+        let undo = self.running_undo(recovery);
+        let ((runs, source, restored, fences, lease), record_sets, undo) = join3(facts, record_sets, undo).await;
         let record = |(planned, found): (&PlannedRecord, AwsResult<Vec<RecordSet>>)| {
             let leads = seen(found).map(|sets| leads(planned, &sets, recovery, &restored));
             RecordSeen { name: planned.name.clone(), leads }
@@ -71,6 +72,8 @@ impl<E: Executions, R: Recoveries + ReadNotes, F> RecoveryClient<E, R, F> {
             restored: seen(restored).map(|cluster| cluster.as_ref().map(cluster_seen)),
             fences: seen(fences),
             lease: seen(lease).map(|lease| lease.filter(|lease| lease.until > now)),
+            undo,
+            at: now,
         };
         Standing::of(recovery, &world)
     }

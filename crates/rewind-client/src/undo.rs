@@ -2,9 +2,9 @@
 //! starts it.
 
 use crate::{ClientError, ClientResult, Deployment, RecoveryClient, StartedExecution};
-use rewind_aws::executions::{Executions, Status};
+use rewind_aws::executions::{Execution, Executions, Status};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{RecoveryRecord, Undoing};
+use rewind_core::{RecoveryRecord, Seen, Undoing};
 use rewind_ui::undo_id;
 use serde_json::{Value, json};
 
@@ -24,9 +24,36 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             None => Ok(recovery),
             Some(why) => {
                 let verb = undoing.participle();
-                Err(ClientError::Refused(format!("{id} cannot be {verb}: {why}; nothing was changed")))
+                let next = match why.contains("next step: ") {
+                    true => String::new(),
+                    false => format!("; next step: rewind status {id} shows how it stands, and what is safe to do"),
+                };
+                Err(ClientError::Refused(format!("{id} cannot be {verb}: {why}; nothing was changed{next}")))
             }
         }
+    }
+
+    /// Finds the undo of a recovery that runs; none where none does. Before the undo has the lease, its execution alone shows it.
+    pub(crate) async fn running_undo(&self, recovery: &RecoveryRecord) -> Seen<Option<String>> {
+        // What ended so is not undone.
+        if ["Undone", "Planned", "NothingChanged", "RolledBack"].contains(&recovery.state.as_str()) {
+            return Seen::Found(None);
+        }
+        let Some(state_machine) = &self.deployment.undo_state_machine else {
+            return Seen::Unseen("it is not known which state machine undoes recoveries".to_owned());
+        };
+        for n in 0..ATTEMPTS {
+            let name = undo_id(&recovery.id, n);
+            match self.executions.execution(&Deployment::execution_arn(state_machine, &name)).await {
+                Ok(Some(undo)) if undo.status == Status::Running && is_of(&undo, &recovery.id) => {
+                    return Seen::Found(Some(name));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return Seen::Unseen(error.to_string()),
+            }
+        }
+        Seen::Found(None)
     }
 
     /// Starts the undo of a recovery, or finds the execution that undoes it.
@@ -70,7 +97,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             let arn = Deployment::execution_arn(state_machine, &name);
             let Some(other) = self.executions.execution(&arn).await? else { break };
             // Somebody may have started the state machine by hand, under this name and for another recovery.
-            if other.input.get("recovery").and_then(Value::as_str) != Some(id) {
+            if !is_of(&other, id) {
                 continue;
             }
             match other.status {
@@ -87,6 +114,11 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
              executions of {state_machine}"
         )))
     }
+}
+
+/// True if an execution undoes this recovery, by its input.
+fn is_of(undo: &Execution, recovery: &str) -> bool {
+    undo.input.get("recovery").and_then(Value::as_str) == Some(recovery)
 }
 
 /// Tells what an undo would do now, for whoever has not confirmed it.

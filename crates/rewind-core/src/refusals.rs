@@ -148,12 +148,18 @@ impl RecoveryRecord {
     /// and the moment of the fence, where they are known.
     fn why_not_forward(&self, safety_clone: Option<&str>, fenced_at: Option<Timestamp>) -> String {
         let safety_clone = safety_clone.or(self.new_cluster.as_deref()).unwrap_or("its safety clone");
-        let before = fenced_at.map_or_else(|| "the moment before its fence".to_owned(), |at| at.to_string());
+        // The fence had been closed by then, so up to the end of that second nobody wrote.
+        let end_of_second =
+            |at: Timestamp| Timestamp::from_second(at.as_second() + i64::from(at.subsec_nanosecond() > 0));
+        let before = match fenced_at.and_then(|at| end_of_second(at).ok()) {
+            Some(at) => format!("{at} (rewind plan {} {at} --in-place)", self.cluster),
+            None => "the moment before its fence".to_owned(),
+        };
         format!(
             "it rewound {} in place, and clients have written to it since, or may have: going forward again would throw that away; \
-             next step: copy what is missed from {safety_clone}, which holds what it was before; or, if Backtrack reaches it, start a \
+             next step: copy what is missed from {safety_clone}, which holds what it was before, and which rewind open {} lets you read; or, if Backtrack reaches it, start a \
              recovery in place to {before}, which keeps what is there now on a safety clone of its own",
-            self.cluster
+            self.cluster, self.id
         )
     }
 

@@ -9,7 +9,7 @@ use crate::outcome::Ending;
 use crate::record::RecoveryRecord;
 use crate::refusals::Undoing;
 use crate::time::{format_time, format_time_in};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lasted::Lasted;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -117,6 +117,10 @@ pub struct World {
     pub fences: Seen<FencesSeen>,
     /// The lease; none where nobody holds it.
     pub lease: Seen<Option<LeaseSeen>>,
+    /// The undo of the recovery that runs; none where none does.
+    pub undo: Seen<Option<String>>,
+    /// The moment of all that.
+    pub at: Timestamp,
 }
 
 /// A command that is safe now.
@@ -184,8 +188,8 @@ impl Standing {
             traffic: traffic(&names, world),
             fenced: fenced(&names, world).map(|(cluster, _)| cluster.to_owned()).collect(),
             fences: fences(&names, world),
-            open: recovery.opening.as_ref().map(|opening| open(&recovery.id, &names, opening)),
-            kept: kept(&names, world),
+            open: recovery.opening.as_ref().map(|opening| open(&recovery.id, &names, opening, world.at)),
+            kept: kept(recovery, &names, world),
             to_read: is_restored_left(recovery, &names, world).then(|| by_master_user(names.restored)),
             clusters: statuses(&names, world),
             lease: lease(&names, world),
@@ -241,6 +245,7 @@ struct Names<'a> {
     source: &'a str,
     restored: &'a str,
     in_place: bool,
+    has_plan: bool,
     /// True if it goes on and has no plan yet: it may move records later.
     has_no_plan_yet: bool,
     /// True if the records of the recovery are known: a plan that cannot be read may name some.
@@ -253,6 +258,7 @@ impl<'a> Names<'a> {
             source: &recovery.cluster,
             restored: recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
             in_place: recovery.is_in_place(),
+            has_plan: recovery.plan.is_some(),
             has_no_plan_yet: recovery.plan.is_none() && recovery.is_open(),
             knows_records: recovery.plan.is_some()
                 || recovery.unreadable.is_empty() && recovery.outcome.is_none() && recovery.moved.is_none(),
@@ -309,6 +315,7 @@ fn traffic(names: &Names<'_>, world: &World) -> Vec<String> {
         (true, true) => vec![format!("clients use {} itself", names.source)],
         // No word about the source: another recovery may have fenced it, or moved its records.
         (true, false) if names.has_no_plan_yet => vec!["this recovery has moved no record yet".to_owned()],
+        (true, false) if !names.has_plan => vec!["this recovery moved no record".to_owned()],
         (true, false) => vec!["this recovery moves no record".to_owned()],
         (false, _) => world.records.iter().filter_map(told).collect(),
     }
@@ -336,10 +343,20 @@ fn fences(names: &Names<'_>, world: &World) -> Vec<String> {
     fenced(names, world).map(told).collect()
 }
 
-fn open(id: &str, names: &Names<'_>, opening: &Opening) -> String {
+/// The time after an opening's end within which it is closed.
+const CLOSED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+fn open(id: &str, names: &Names<'_>, opening: &Opening, now: Timestamp) -> String {
     let Opening { by, from, until, at, .. } = opening;
-    let until = format_time(*until);
     let cluster = if names.in_place { names.restored } else { names.source };
+    if now.duration_since(*until) > CLOSED_WITHIN {
+        return format!(
+            "{cluster} was to be closed to {by} at {}, and is not: whoever closes it by itself was stopped or failed; rewind open {id} \
+             --close closes it",
+            format_time(*until)
+        );
+    }
+    let until = format_time(*until);
     match at {
         Some(at) => format!(
             "{cluster} is open to {by}, who reads {} from {from} as {}, until {until}; rewind open {id} --close closes it",
@@ -351,9 +368,16 @@ fn open(id: &str, names: &Names<'_>, opening: &Opening) -> String {
     }
 }
 
-fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
+fn kept(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<String> {
+    // It was restored for people to see, and is nobody else's to delete.
+    let beside = recovery.state == Ending::Recovered.name() && !names.in_place && world.records.is_empty();
+    let restored =
+        world.restored.found().and_then(Option::as_ref).filter(|cluster| beside && cluster.keep_until.is_none());
     kept_clusters(names, world)
         .map(|(name, status, until)| format!("{name} ({status}) until {}", format_time_in(until)))
+        .chain(restored.map(|cluster| {
+            format!("{} ({}) beside {}: nothing deletes it by itself", names.restored, cluster.status, names.source)
+        }))
         .collect()
 }
 
@@ -492,12 +516,12 @@ fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<
     }
     let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again(id)] };
     match *runs {
-        true => commands_while_it_runs(recovery, names),
+        true => commands_while_it_runs(recovery, names, world),
         false => commands_after_its_end(recovery, names, world, *fences),
     }
 }
 
-fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>) -> Vec<SafeCommand> {
+fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<SafeCommand> {
     let id = &recovery.id;
     let cancel = recovery.why_not_undoable(Undoing::Cancel).is_none().then(|| {
         let effect = match names.has_no_plan_yet {
@@ -508,16 +532,34 @@ fn commands_while_it_runs(recovery: &RecoveryRecord, names: &Names<'_>) -> Vec<S
     });
     match recovery.state.as_str() {
         "AwaitingApproval" => [
-            command(format!("rewind approve {id}"), "shows what there is to decide on, and asks".to_owned()),
+            command(format!("rewind approve {id}"), effect_of_approval(world)),
             command(
                 format!("rewind reject {id}"),
-                format!("ends it, and deletes {} if nobody uses it; asks first", names.restored),
+                match names.in_place {
+                    // People are asked before there is a safety clone.
+                    true => format!("ends it: {} stays as it is; asks first", names.source),
+                    false => format!("ends it, and deletes {} if nobody uses it; asks first", names.restored),
+                },
             ),
         ]
         .into_iter()
         .chain(cancel)
         .collect(),
         _ => [follow(id)].into_iter().chain(cancel).collect(),
+    }
+}
+
+/// Tells what an approval does: the switch changes no record that somebody else has changed since the plan.
+fn effect_of_approval(world: &World) -> String {
+    let elsewhere = world.records.iter().find_map(|record| match record.leads.found()? {
+        LeadsTo::Elsewhere(value) => Some((&record.name, value)),
+        _ => None,
+    });
+    match elsewhere {
+        Some((name, value)) => format!(
+            "would move no traffic: somebody has changed {name}, which leads to {value}; put it back first, or reject this and start another"
+        ),
+        None => "shows what there is to decide on, and asks".to_owned(),
     }
 }
 
@@ -591,8 +633,12 @@ fn commands_after_its_end(
     safe.into_iter().chain(left_restored(recovery, names, world)).collect()
 }
 
-/// The undo of the recovery that holds its lease, or has it ended and waits for that: it runs, or was stopped a few minutes ago.
+/// The undo of the recovery that is at work.
 fn undo_at_work<'a>(recovery: &'a RecoveryRecord, world: &'a World) -> Option<&'a str> {
+    if let Some(runs) = world.undo.found() {
+        return runs.as_deref();
+    }
+    // Who may not see it sees whose the lease is, or who has the recovery ended: it runs, or was stopped a few minutes ago.
     let lease = world.lease.found().and_then(Option::as_ref);
     let holder = lease.map(|lease| lease.holder.as_str());
     let holder =

@@ -47,6 +47,9 @@ struct Chat {
     command: ChatCommand,
 }
 
+/// The commands that a terminal alone has.
+const OF_TERMINAL: [&str; 3] = ["clusters", "open", "diff"];
+
 /// The longest line that is parsed, in bytes: a request with many checks is no line of chat.
 const LINE_MAX: usize = 4_000;
 
@@ -65,6 +68,16 @@ pub fn parse(line: &str) -> Result<ChatInput, String> {
     // From the list of clap itself, so that a command that is added is known here as well.
     let known = words.first().is_some_and(|first| has(first));
     match words.first().map(String::as_str) {
+        Some(first) if OF_TERMINAL.contains(&first) => {
+            return Err(format!(
+                "chat has no {first}: it may not reach what that reads; type rewind {first} at a terminal"
+            ));
+        }
+        Some(first) if !known && first != "help" && !first.starts_with('-') && words.len() == 1 => {
+            return Err(format!(
+                "{first} is no command, and a cluster needs a time for a plan: /rewind {first} 5m ago; /rewind help lists the commands"
+            ));
+        }
         None => words.push("help".to_owned()),
         Some(first) if !known && first != "help" && !first.starts_with('-') => words.insert(0, "plan".to_owned()),
         _ => {}
@@ -128,6 +141,18 @@ mod tests {
         match parse(line).unwrap() {
             ChatInput::Command(command) => *command,
             ChatInput::Help(help) => panic!("{line} asks for help: {help}"),
+        }
+    }
+
+    #[test]
+    fn one_word_that_is_no_command_is_not_taken_for_a_request() {
+        for (line, said) in [
+            ("open r-1", "type rewind open at a terminal"),
+            ("clusters", "chat has no clusters"),
+            ("bogus", "bogus is no command, and a cluster needs a time for a plan: /rewind bogus 5m ago"),
+        ] {
+            let refused = parse(line).unwrap_err();
+            assert!(refused.contains(said), "{line}: {refused}");
         }
     }
 

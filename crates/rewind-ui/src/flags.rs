@@ -47,6 +47,11 @@ struct ResumeLine {
     args: ResumeArgs,
 }
 
+/// The second in which a moment is: what a request may name, and a cluster is restored to.
+pub(crate) fn whole_second(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
+}
+
 /// Formats the command that starts what a plan shows, at the moment that it was settled on.
 pub fn start_command(request: &Value, target: Timestamp) -> String {
     let mut request = request.as_object().cloned().unwrap_or_default();
@@ -54,7 +59,7 @@ pub fn start_command(request: &Value, target: Timestamp) -> String {
         return resume_command(request, &id);
     }
     // A minute later "5m ago" is another moment, and the latest one has moved.
-    request.insert("to".to_owned(), Value::from(target.to_string()));
+    request.insert("to".to_owned(), Value::from(whole_second(target).to_string()));
     request.insert("dryRun".to_owned(), Value::Bool(false));
     let words = words(&request);
     let parsed = Line::try_parse_from(std::iter::once("rewind").chain(words.iter().map(String::as_str)));

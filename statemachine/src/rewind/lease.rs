@@ -121,9 +121,9 @@ fn read_lease() -> State {
          $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
-         execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \
-         look at what it left, then delete the item ' & $leaseKey & ' of table ${{TableName}} and start again under \
-         another name' : 'another recovery held ' & $leaseKey & ' until just now; \
+         execution is not running any more, rewind status ' & $lease.recoveryId.S & ' shows what settles it and releases the lease (rewind \
+         undo ' & $lease.recoveryId.S & '), or goes on from what it restored; without a record of it, delete the item ' & $leaseKey & ' of \
+         table ${{TableName}}; then start this one again under another name' : 'another recovery held ' & $leaseKey & ' until just now; \
          nothing was changed; next step: start this one again under another name' )",
         ),
     );

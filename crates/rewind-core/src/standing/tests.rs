@@ -83,6 +83,8 @@ fn world(runs: bool, leads: LeadsTo, source: bool, restored: bool) -> World {
         restored: cluster(Some("2026-11-24T10:50:00Z")),
         fences: Seen::Found(FencesSeen { source, restored, source_lifted_at: None }),
         lease: Seen::Found(None),
+        undo: Seen::Unseen("AccessDenied".into()),
+        at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -180,10 +182,10 @@ fn one_without_a_plan_names_its_own_records_alone_and_is_cancelled_while_it_runs
     let over: &[&str] = &["rewind status r-1"];
     for (state, runs, traffic, expected) in [
         ("Running", true, "this recovery has moved no record yet", running),
-        ("Stopped", false, "this recovery moves no record", over),
-        ("NothingChanged", false, "this recovery moves no record", over),
-        ("NeedsOperator", false, "this recovery moves no record", over),
-        ("Planned", false, "this recovery moves no record", over),
+        ("Stopped", false, "this recovery moved no record", over),
+        ("NothingChanged", false, "this recovery moved no record", over),
+        ("NeedsOperator", false, "this recovery moved no record", over),
+        ("Planned", false, "this recovery moved no record", over),
     ] {
         let standing = Standing::of(&unplanned(state), &unmoved(runs));
         assert_eq!(standing.traffic, [traffic], "{state}");
@@ -257,6 +259,24 @@ fn an_undo_that_waits_for_the_end_of_a_recovery_is_told_before_it_has_the_lease(
     }
     // It has an end of its own.
     assert!(!of("NeedsOperator").brief.contains("undo:"));
+}
+
+#[test]
+fn an_undo_is_at_work_as_long_as_its_execution_runs() {
+    let lease = LeaseSeen { holder: "r-1-undo".into(), until: Timestamp::UNIX_EPOCH };
+    let seen = |undo: Option<&str>| World {
+        undo: Seen::Found(undo.map(Into::into)),
+        lease: Seen::Found(Some(lease.clone())),
+        ..world(false, LeadsTo::Restored, true, true)
+    };
+    for state in ["Stopped", "NeedsOperator"] {
+        // Before it has the lease too, while it waits for the functions of what was stopped.
+        let waits = World { lease: Seen::Found(None), ..seen(Some("r-1-undo-2")) };
+        assert_eq!(commands_of(state, &waits)[0], "rewind status r-1-undo-2 --follow", "{state}");
+        assert!(Standing::of(&record(state), &waits).brief.contains("undo: r-1-undo-2"));
+        // Its lease outlives one that was stopped, and the next one waits for that.
+        assert_eq!(commands_of(state, &seen(None)), ["rewind undo r-1"], "{state}");
+    }
 }
 
 #[test]
@@ -517,8 +537,18 @@ fn any_world() -> impl Generate<Value = World> {
         source_lifted_at: None,
     }));
     let lease = seen(prop::option::of(Just(LeaseSeen { holder: "r-2".into(), until: Timestamp::UNIX_EPOCH })));
-    (seen(any::<bool>()), names, cluster(), cluster(), fences, lease).prop_map(
-        |(runs, records, source, restored, fences, lease)| World { runs, records, source, restored, fences, lease },
+    let undo = seen(prop::option::of(Just("r-1-undo".to_owned())));
+    (seen(any::<bool>()), names, cluster(), cluster(), fences, lease, undo).prop_map(
+        |(runs, records, source, restored, fences, lease, undo)| World {
+            runs,
+            records,
+            source,
+            restored,
+            fences,
+            lease,
+            undo,
+            at: Timestamp::UNIX_EPOCH,
+        },
     )
 }
 

@@ -18,7 +18,7 @@ pub fn to_open(recovery: &RecoveryRecord, cluster: &str, from: &str, length: Sig
     ));
     let in_place = recovery.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack);
     if !in_place {
-        document.item(format!("the fence of {cluster} stays up for everybody else, and traffic stays where it is"));
+        document.item(format!("the fence of {cluster} stays up for everybody else but its master user, who can write from that address too; traffic stays where it is"));
     }
     document.item("it is recorded who reads, from where and until when, and an event says so");
     document

@@ -1,14 +1,14 @@
 //! The plan of a recovery.
 
 use crate::document::Document;
-use crate::flags::start_command;
+use crate::flags::{start_command, whole_second};
 use rewind_core::{Plan, format_moment};
 use serde_json::Value;
 
 /// Formats the command that starts exactly what a plan shows, for the request that asked for the plan; of a resume, the one that resumes.
 pub fn start_of(request: &Value, plan: &Plan) -> Document {
     let mut document = Document::new();
-    document.heading(format!("To start exactly this, back to {}:", format_moment(plan.target)));
+    document.heading(format!("To start exactly this, back to {}:", format_moment(whole_second(plan.target))));
     document.item(start_command(request, plan.target));
     document
 }

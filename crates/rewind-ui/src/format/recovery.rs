@@ -71,7 +71,11 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     let mut document = Document::new();
     if let Some(undo) = &recovery.undo {
         let by = undo.by.as_deref().unwrap_or("somebody who left no name");
-        document.field("undone", format!("at {} by {by} ({})", format_time(undo.at), undo.id));
+        let at = format_time(undo.at);
+        match recovery.state == Ending::NeedsOperator.name() {
+            true => document.field("undo", format!("{} by {by} stopped half-way, at {at}", undo.id)),
+            false => document.field("undone", format!("at {at} by {by} ({})", undo.id)),
+        }
     }
     if let Some(clean_up) = &recovery.clean_up {
         let (cluster, since, snapshot) = (&clean_up.cluster, format_time(clean_up.begun_at), &clean_up.snapshot);

@@ -177,6 +177,8 @@ mod tests {
                             restored: cluster(),
                             fences: Seen::Found(fences),
                             lease: Seen::Found(lease),
+                            undo: Seen::Found(None),
+                            at: jiff::Timestamp::UNIX_EPOCH,
                         };
                         standings.push(Standing::of(&recovery, &world));
                     }
