@@ -494,12 +494,11 @@ fn states() -> Vec<State> {
                 "An undo that was stopped has the lease until no function of it can run any more, and what opens or closes the source has it for \
                  moments: whoever undoes now is not sent away to try again.",
             )
-            .when_with(
+            .when(
                 &format!(
                     "({}) and $millis() - $toMillis($undo.startedAt) < {LEASE_WAIT} * 1000",
                     ["-undo", "-open", "-close"].map(|what| is_of_recovery("$holder", what)).join(" or ")
                 ),
-                vec![set_to("failure", object([]))],
                 "WaitForLease",
             )
             .next("IsAnythingLeft"),

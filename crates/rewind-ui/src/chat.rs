@@ -146,13 +146,13 @@ mod tests {
 
     #[test]
     fn one_word_that_is_no_command_is_not_taken_for_a_request() {
-        for (line, said) in [
+        for (line, advice) in [
             ("open r-1", "type rewind open at a terminal"),
             ("clusters", "chat has no clusters"),
             ("bogus", "bogus is no command, and a cluster needs a time for a plan: /rewind bogus 5m ago"),
         ] {
             let refused = parse(line).unwrap_err();
-            assert!(refused.contains(said), "{line}: {refused}");
+            assert!(refused.contains(advice), "{line}: {refused}");
         }
     }
 
