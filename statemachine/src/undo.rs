@@ -20,8 +20,9 @@ use rewind_core::ErrorName;
 /// Hours for which the undo holds the leases, beside the old TTL: more than its steps can take.
 const LEASE: u64 = 36;
 
-/// Seconds since its start for which the undo waits for a lease: what was stopped gives it back within seven minutes.
-const LEASE_WAIT: u64 = 900;
+/// The number of times that the undo waits for a lease, and the seconds of each: what was stopped gives it back within seven minutes.
+const LEASE_WAITS: u64 = 60;
+const LEASE_WAIT: u64 = 15;
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -92,6 +93,7 @@ fn states() -> Vec<State> {
             .assign("leaseUntil", "none".into())
             .assign("leaseWas", Json::Null)
             .assign("holder", "nobody".into())
+            .assign("leaseWaits", 0.into())
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
@@ -496,14 +498,15 @@ fn states() -> Vec<State> {
             )
             .when(
                 &format!(
-                    "({}) and $millis() - $toMillis($undo.startedAt) < {LEASE_WAIT} * 1000",
+                    "({}) and $leaseWaits < {LEASE_WAITS}",
                     ["-undo", "-open", "-close"].map(|what| is_of_recovery("$holder", what)).join(" or ")
                 ),
                 "WaitForLease",
             )
             .next("IsAnythingLeft"),
-        State::wait("WaitForLease", "15")
+        State::wait("WaitForLease", &LEASE_WAIT.to_string())
             .progress("waits until what was stopped before, or opens or closes the source, gives the lease back")
+            .keep_as("leaseWaits", "$leaseWaits + 1")
             .next("IsSourceLeaseTaken"),
         State::choice("IsSourceLeaseTaken")
             .comment("That of the source first. What is known of the recovery may be old by now.")

@@ -24,6 +24,7 @@ MOMENTS = [
     ["AcquireLease", "ValidateWindow", "RecordPlan"], ["NoteFence", "FenceSource", "CloneSource"],
     ["AddInstances", "AwaitInstances", "NoteBacktrack"], ["StartBacktrack", "Verify"], ["NoteLift", "LiftFence", "Finish"],
 ]  # fmt: skip
+SEEN = ["Status", "VpcSecurityGroups", "TagList"]
 REWOUND, WITH_MISTAKE = 3, 2
 BACK = {"name": "all orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": str(REWOUND)}
 
@@ -80,7 +81,8 @@ class Sequence:
 
     def facts(self):
         names = [self.cluster.name, f"{self.cluster.name}-r"]
-        clusters = {name: found for name in names if (found := self.stack.describe(name))}
+        # Its moments move on by themselves.
+        clusters = {name: {key: found[key] for key in SEEN} for name in names if (found := self.stack.describe(name))}
         leases = [(name, item["recoveryId"]) for name in names if (item := self.stack.item(f"lease#{name}")) and item["expiresAt"] > time.time()]
         return {"clusters": clusters, "leases": leases}
 

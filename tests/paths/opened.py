@@ -228,8 +228,9 @@ def run_stopped(deployment, then):
         yield from problems_of_end(deployment, scenario, execute(deployment, scenario, name, given))
 
     of_undo, of_close = {"recovery": recovery, "by": "ana"}, {"recovery": recovery, "by": "ana", "close": True}
-    # Until it is found, its lease keeps both out, and who holds it is told.
-    kept_out = [*undo.up_to("AcquireLease", undo.SUCCESS), "ReadLease", *undo.REFUSED]
+    # Until it is found, its lease keeps both out, an undo after a quarter of an hour, and who holds it is told.
+    waits = ["WaitForLease", "IsSourceLeaseTaken", *undo.READ[1:], "AcquireLease", *undo.HELD] * undo.WAITS
+    kept_out = [*undo.up_to("AcquireLease", undo.SUCCESS), *undo.HELD, *waits, *undo.REFUSED]
     yield from runs(UNDO, f"{recovery}-undo", of_undo, kept_out, "LeaseHeld", [f"{name} holds {lease} since"])
     yield from runs(OPEN, f"{recovery}-close", of_close, HELD, "LeaseHeld", [f"{name} holds {lease} since"])
     found = stopped.event_of_opening(deployment, name, arn, given)

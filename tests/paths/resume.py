@@ -158,7 +158,7 @@ def leases():
     )  # fmt: skip
     # Its fence may be up: who deletes the item of the lease says that the source is in order.
     yield Resume(
-        "one that was stopped with a fence keeps its lease", [*STOPPED, *HELD], "LeaseHeld", ["look at what it left"],
+        "one that was stopped with a fence keeps its lease", [*STOPPED, *HELD], "LeaseHeld", ["rewind undo resume--one-that-was-stopped-with-a-fence-keeps-its-lease-earlier"],
         earlier="fenced", request={}, lease_stays=True, recorded=False,
     )  # fmt: skip
     # It keeps its lease, so that nobody starts another recovery of what a person has to look at.

@@ -30,6 +30,7 @@ REFUSED = ["IsAnythingLeft", "ConcludeNothingChanged", "IsLeaseTaken", "NothingC
 ONE_RELEASED = [*REFUSED[:3], "ReleaseLeaseAfterFailure", "NothingChanged"]
 RELEASED = [*REFUSED[:3], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[3:]]
 HELD = ["ReadLease", "IsLeaseWaitedFor"]
+WAITS = 60
 OVER = ["IsFailedFunctionOver"]
 # Where the step was repeated, nobody knows if the first attempt is over.
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
@@ -430,14 +431,20 @@ def refused():
     )
     refused = ("DynamoDB.ConditionalCheckFailedException", "told to")
     for what in ["undo", "open-2", "close"]:
-        name = f"{what} of it, stopped a moment ago, holds the lease"
-        holder = {"Item": {"id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}}}
+        name = f"its {what}, stopped, has the lease"
+        holder = {"Item": {
+            "id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}, "executionArn": {"S": "arn:of:it"},
+            "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": "4102444800"},
+        }}  # fmt: skip
         waited = [*up_to("AcquireLease", SUCCESS), *HELD, "WaitForLease", "IsSourceLeaseTaken", *READ[1:], *WORK]
-        yield scenario(name, waited, mocked={"AcquireLease": [refused, {}], "ReadLease": holder})
-        name = f"{what} of it, stopped a moment ago, holds the lease of the restored cluster"
-        holder = {"Item": {"id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}}}
+        yield scenario(name, waited, mocked={"AcquireLease": [refused, {}], "ReadLease": [holder]})
+        name = f"its {what}, stopped, has the restored lease"
+        holder = {"Item": {
+            "id": {"S": "lease#"}, "recoveryId": {"S": f"{slug('undo: ' + name)}-{what}"}, "executionArn": {"S": "arn:of:it"},
+            "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": "4102444800"},
+        }}  # fmt: skip
         waited = [*up_to("AcquireRestoredLease", SUCCESS), *HELD, "WaitForLease", "IsSourceLeaseTaken", *SUCCESS[SUCCESS.index("AcquireRestoredLease"):]]
-        yield scenario(name, waited, mocked={"AcquireRestoredLease": [refused, {}], "ReadLease": holder})
+        yield scenario(name, waited, mocked={"AcquireRestoredLease": [refused, {}], "ReadLease": [holder]})
     yield scenario(
         "the clean-up holds the lease",
         [*up_to("AcquireLease", SUCCESS), *HELD, *REFUSED],

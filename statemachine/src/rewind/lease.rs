@@ -122,7 +122,7 @@ fn read_lease() -> State {
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
          execution is not running any more, rewind status ' & $lease.recoveryId.S & ' shows what settles it and releases the lease (rewind \
-         undo ' & $lease.recoveryId.S & '), or goes on from what it restored; without a record of it, delete the item ' & $leaseKey & ' of \
+         undo ' & $lease.recoveryId.S & '), or goes on from what it restored (rewind resume ' & $lease.recoveryId.S & '); without a record of it, delete the item ' & $leaseKey & ' of \
          table ${{TableName}}; then start this one again under another name' : 'another recovery held ' & $leaseKey & ' until just now; \
          nothing was changed; next step: start this one again under another name' )",
         ),
