@@ -284,8 +284,21 @@ fn outage(names: &Names<'_>, world: &World) -> Option<String> {
         .records
         .iter()
         .filter_map(|record| {
-            let (cluster, is_fenced) = names.behind(record.leads.found()?, fences);
-            is_fenced.then(|| format!("{} leads to {cluster}, which may be fenced", record.name))
+            let leads = record.leads.found()?;
+            let (cluster, is_fenced) = names.behind(leads, fences);
+            let is_gone = match leads {
+                LeadsTo::Source => world.source == Seen::Found(None),
+                LeadsTo::Restored => world.restored == Seen::Found(None),
+                LeadsTo::Elsewhere(_) => false,
+            };
+            let is_elsewhere = matches!(leads, LeadsTo::Elsewhere(_)) && fences.source;
+            let why = match (is_gone, is_fenced, is_elsewhere) {
+                (true, ..) => "which is gone",
+                (_, true, _) => "which may be fenced",
+                (_, _, true) => "which is neither cluster",
+                _ => return None,
+            };
+            Some(format!("{} leads to {cluster}, {why}", record.name))
         })
         .collect();
     // In place there may be no record, and the clients are the source's.

@@ -43,6 +43,10 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     }
 
     async fn ways_in(&self, recovery: &Recovery, plan: &Plan, fenced: Side<'_>) -> Result<Vec<String>, StepError> {
+        // Nobody gets in to a restored cluster that is not there any more. A source that is gone is told: it was to be kept.
+        if fenced.cluster == plan.new_cluster && self.access.clusters.cluster(fenced.cluster).await?.is_none() {
+            return Ok(Vec::new());
+        }
         let cluster = self.access.cluster(fenced.cluster).await?;
         let mut ways: Vec<String> = self.changed_groups(&cluster).into_iter().collect();
         // In a session of its own for each read: two that inspect at once would each wait for the other's to end.

@@ -175,6 +175,19 @@ where
         if !in_place && input.plan.dns.is_empty() {
             return Err(StepError::bug("a plan that moves no traffic fences nothing"));
         }
+        // Clients come back to the source all the same: a cluster that somebody has deleted takes no writes.
+        if self.is_gone(&input, &fenced_cluster).await? {
+            input.plan.refuse_other_source(&self.access.cluster(&input.plan.cluster).await?.resource_id)?;
+            let why = Some(format!("{} is gone", fenced_cluster.name));
+            return Ok(Output {
+                fenced_at: self.clock.now(),
+                sessions_ended: 0,
+                layers: Vec::new(),
+                writes: None,
+                untouched: Some(false),
+                why,
+            });
+        }
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // Before traffic goes back to the source, too: a cluster that was made anew under its name never had these clients.
         let source = match input.fence {
@@ -264,6 +277,11 @@ where
         let fenced_cluster = self.cluster_to_fence(&input)?;
         // Without a record nothing is fenced: it is written before the first change, and replaced by a mark after the last.
         let Some(record) = self.recorded(&input, &fenced_cluster).await? else { return Ok(Undone::nothing()) };
+        if self.is_gone(&input, &fenced_cluster).await? {
+            let (id, key) = (&input.recovery.id, fenced_cluster.record_key);
+            self.records.mark_fence_lifted(id, key, self.clock.now()).await?;
+            return Ok(Undone::of(vec![format!("{} is gone, and its fence with it", fenced_cluster.name)]));
+        }
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
@@ -313,6 +331,11 @@ where
                 Err(StepError::bug("the restored cluster is to be fenced, and none was passed"))
             }
         }
+    }
+
+    /// True of a restored cluster that is not there any more.
+    async fn is_gone(&self, input: &Input, fenced_cluster: &FencedCluster) -> Result<bool, StepError> {
+        Ok(input.fence == FencedSide::Restored && self.access.clusters.cluster(&fenced_cluster.name).await?.is_none())
     }
 
     /// Logs in to fence the cluster. Before the network is closed: where that keeps the functions out too, nothing has been changed

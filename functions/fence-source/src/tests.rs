@@ -78,6 +78,23 @@ async fn a_restored_cluster_that_another_recovery_has_adopted_is_not_fenced() {
     assert!(error.to_string().contains("operation-002") && rds.changes().is_empty(), "{error}");
 }
 
+/// Whoever goes back to the source must not be kept from it by a cluster that takes no writes.
+#[tokio::test]
+async fn a_restored_cluster_that_is_gone_needs_no_fence_and_has_none_to_lift() {
+    let input = || of_side(FencedSide::Restored, Some(restored()));
+    let rds = rds_with_restored();
+    let step = step(&rds, &["sg-fence"]);
+    let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
+    let cluster = rds.find("orders-r").unwrap();
+    step.record(&input(), &fenced_cluster, &cluster, &LoginState::default()).await.unwrap();
+    rds.delete_elsewhere("orders-r");
+    let fenced = step.run(input()).await.unwrap();
+    assert_eq!((fenced.untouched, fenced.why.as_deref()), (Some(false), Some("orders-r is gone")));
+    assert_eq!(step.undo(input()).await.unwrap().what, ["orders-r is gone, and its fence with it"]);
+    assert_eq!(step.records.get("fenceRestored"), None);
+    assert!(rds.changes().is_empty());
+}
+
 fn groups(rds: &FakeRds) -> Vec<String> {
     rds.find("orders").unwrap().security_groups
 }

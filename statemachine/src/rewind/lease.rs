@@ -109,6 +109,8 @@ fn read_lease() -> State {
     let (clean_up, by_clean_up) = (is_of_clean_up(), held_by_clean_up("$leaseKey"));
     // As the commands name it. Another text would be told as a recovery, which only costs a reading.
     let opening = r"$contains($lease.recoveryId.S, /-(open|close)(-[0-9]+)?(?![\s\S])/)";
+    // No recovery, so it is neither undone nor resumed.
+    let undo = r"$contains($lease.recoveryId.S, /-undo(-[0-9]+)?(?![\s\S])/)";
     let (failure, cause) = held(
         "AcquireLease",
         &format!(
@@ -120,10 +122,11 @@ fn read_lease() -> State {
          this one again under another name in a minute; if that execution was stopped, the lease is free some three minutes after that' : \
          $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
-         latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
+         latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); ' & ({undo} ? 'if that undo was \
+         stopped, its lease goes back to its recovery within seven minutes; then start this one again under another name' : 'if that \
          execution is not running any more, rewind status ' & $lease.recoveryId.S & ' shows what settles it and releases the lease (rewind \
          undo ' & $lease.recoveryId.S & '), or goes on from what it restored (rewind resume ' & $lease.recoveryId.S & '); without a record of it, delete the item ' & $leaseKey & ' of \
-         table ${{TableName}}; then start this one again under another name' : 'another recovery held ' & $leaseKey & ' until just now; \
+         table ${{TableName}}; then start this one again under another name') : 'another recovery held ' & $leaseKey & ' until just now; \
          nothing was changed; next step: start this one again under another name' )",
         ),
     );

@@ -92,6 +92,11 @@ impl FakeRds {
         }
     }
 
+    /// Deletes a cluster as somebody outside the recovery would.
+    pub fn delete_elsewhere(&self, name: &str) {
+        self.state().clusters.retain(|cluster| cluster.name != name);
+    }
+
     /// Changes all instances of a cluster as somebody outside the recovery would.
     pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
         self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));

@@ -574,11 +574,13 @@ proptest! {
         prop_assert!(!standing.commands.is_empty());
         let changing = standing.commands.iter().any(|command| !command.command.starts_with("rewind status"));
         prop_assert!(!changing || world.runs.found().is_some() && world.fences.found().is_some(), "{standing:?}");
-        // Clients behind a fence are an outage, and nothing else is.
+        // Clients behind a fence are an outage, and so are those of a cluster that is gone, or of neither while the source is fenced.
+        let gone = Seen::Found(None);
         let closed = world.fences.found().is_some_and(|fences| world.records.iter().any(|record| match record.leads.found() {
-            Some(LeadsTo::Source) => fences.source,
-            Some(LeadsTo::Restored) => fences.restored,
-            _ => false,
+            Some(LeadsTo::Source) => fences.source || world.source == gone,
+            Some(LeadsTo::Restored) => fences.restored || world.restored == gone,
+            Some(LeadsTo::Elsewhere(_)) => fences.source,
+            None => false,
         }));
         prop_assert_eq!(standing.outage.is_some(), closed);
     }

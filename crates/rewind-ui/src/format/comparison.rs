@@ -9,7 +9,10 @@ pub fn comparison(compared: &TablesCompared) -> Document {
     let mut document = Document::new();
     document.heading(format!("What was written on {source} since {rewound_to}, compared with {restored}:"));
     if tables.is_empty() {
-        document.plain("Neither has a table of yours.");
+        document.plain(match notes.is_empty() {
+            true => "Neither has a table of yours.",
+            false => "No table was compared.",
+        });
     }
     let mut same = Vec::new();
     for table in tables {
