@@ -43,7 +43,7 @@ def hold_lease(deployment, scenario, lease):
     if scenario.held:
         until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
         of = slug(scenario.name)
-        holder = {"own": of, "earlier": f"{of}-earlier"[:80], "clean-up": "clean-up-hourly"}.get(scenario.held, "the-other-one")
+        holder = {"own": of, "earlier": f"{of}-earlier"[:80], "clean-up": "clean-up-hourly", "undo": "the-other-one-undo-2"}.get(scenario.held, "the-other-one")
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item={
             "id": {"S": lease}, "recoveryId": {"S": holder}, "executionArn": {"S": "arn:of:the-other-one"},
             "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},

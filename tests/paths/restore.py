@@ -293,6 +293,14 @@ def scenarios():
             held="clean-up",
             lease_stays=True,
         ),
+        Scenario(
+            "lease held by an undo",
+            [*up_to("AcquireLease"), "ReadLease", "ReadHolder", *NO_LEASE],
+            "LeaseHeld",
+            ["the-other-one-undo-2 holds lease#", "if that undo was stopped, its lease goes back to its recovery", "nothing was changed"],
+            held="undo",
+            lease_stays=True,
+        ),
         Scenario("an expired lease is taken over", SUCCESS, held="expired"),
         Scenario(
             "the record of whoever had the name before stays",
