@@ -13,6 +13,7 @@ TABLE = ROOT / "local" / "tools" / "needs.txt"
 # What is started under a computed name, by file: our own binaries, programs of our virtual environments, or a helper's
 # parameter whose callers are read (RUST_CALLS, and parameters of Python functions by themselves).
 COMPUTED = {
+    "cli/tests/documents.rs": {'env!("CARGO_BIN_EXE_rewind")'},
     "cli/tests/profile.rs": {'env!("CARGO_BIN_EXE_rewind")'},
     "crates/rewind-db/tests/support/mod.rs": {'format!("{BIN}/{command}")'},
     "local/src/private.rs": {"std::env::current_exe().unwrap()"},
@@ -35,8 +36,8 @@ COMPUTED = {
 # What the programs on the left start by themselves, on Debian's side of the line and not ours.
 STARTED_BY_OTHERS = {"cargo": ["cc"]}
 TEXT = r'"((?:[^"\\]|\\.)*)"'
-# Ways to start a program in Rust whose first argument names it.
-RUST_CALLS = re.compile(r"(?:\bCommand::new|\bon_path|\bas_postgres|\bas_mysql|\bbare|\bhost\s*\.run|\.command)\(\s*" + TEXT)
+# Ways to start a program in Rust whose first argument names it. What a document shows is typed by people.
+RUST_CALLS = re.compile(r"(?:\bCommand::new|\bon_path|\bas_postgres|\bas_mysql|\bbare|\bhost\s*\.run|(?<!document)\.command)\(\s*" + TEXT)
 RUST_NEW = re.compile(r"\bCommand::new\(\s*(?!\")")
 RUST_SHELL = re.compile(r"\bshell\((?:&format!\()?" + TEXT)
 KEYWORDS = {"if", "then", "elif", "else", "fi", "for", "while", "until", "do", "done", "esac", "{", "}", "!", "[[", "time"}
