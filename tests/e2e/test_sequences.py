@@ -233,7 +233,7 @@ class Sequence:
                 yield about("traffic", due)
         else:
             is_planning = not status.get("plan") and status["state"] in ("Running", "AwaitingApproval")
-            due = ["this recovery has moved no record yet" if is_planning else "this recovery moves no record"]
+            due = ["this recovery has moved no record yet" if is_planning else "this recovery moved no record"]
             if standing["traffic"] != due:
                 yield about("traffic", due)
         due = [f"{name} ({state}) until {to_the_second(until)}" for name, state, until in facts.clusters if until and name in (self.name, new)]
