@@ -396,7 +396,7 @@ fn states() -> Vec<State> {
             .when("$status = 'RUNNING' and $not($asked)", "StopUnplanned")
             .when_with("$not($asked)", refused(ErrorName::InvalidRequest, "ReadRecovery", UNKNOWN), "IsAnythingLeft")
             .when_with(
-                "$status = 'RUNNING' and $millis() - $toMillis($undo.startedAt) > 120 * 1000",
+                "$status = 'RUNNING' and $millis() - $toMillis($undo.startedAt) > 120 * 1000 or $status = 'unknown'",
                 // Nothing of it was changed, and it has no record that a person could settle.
                 refused(
                     ErrorName::Unavailable,

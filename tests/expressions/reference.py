@@ -18,7 +18,9 @@ from collections import defaultdict
 
 import ministack_strict
 from jsonata import timebox
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS
+from scenario import (
+    CLEAN_UP, CLEAN_UP_DISABLED, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, OPEN, STOPPED, UNDO, UNDO_WITHOUT_TIMEOUTS, WATCH, WITHOUT_TIMEOUTS,
+)  # fmt: skip
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -30,11 +32,11 @@ SOURCE_INTEGRITY = "qXpGBEJ6bMQPTd9F70/JjL0kRrMzpM79oOf3HSO6Qh/Hu+uiP+uHquKZ/0tC
 
 DEFINITIONS = {
     MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", UNDO_WITHOUT_TIMEOUTS: "undo", CLEAN_UP: "cleanup",
-    CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup", WATCH: "watch", STOPPED: "stopped", OPEN: "open",
+    CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup", CLEAN_UP_DISABLED: "cleanup", WATCH: "watch", STOPPED: "stopped", OPEN: "open",
 }  # fmt: skip
-# What is deployed and runs beside the copies: the watch that every recovery starts, and what finds those that were stopped. CloudFormation
-# gives them letters behind their names.
-DEPLOYED = {"rewind-paths-FenceWatch-": WATCH, "rewind-paths-Stopped-": STOPPED}
+# What is deployed and runs beside the copies: the watch that every recovery starts, what finds those that were stopped, and recoveries
+# that an undo ends before they have a plan. CloudFormation gives them letters behind their names.
+DEPLOYED = {"rewind-paths-FenceWatch-": WATCH, "rewind-paths-Stopped-": STOPPED, "rewind-paths-Rewind-": MACHINE}
 AT = 1795428000000  # the time of every evaluation: 2026-11-23T10:00:00Z
 
 # What a field takes, by its name: the rest takes anything.

@@ -852,6 +852,10 @@ def unplanned():
     given = {"Input": json.dumps({"cluster": cluster(slug(f"undo: before a plan: {name}"))})}
     late = {"DescribeUnplanned": [given | {"Status": status} for status in ("RUNNING", "RUNNING", "ABORTED")]}
     yield Unplanned(name, [*stop, "WaitForUnplanned", *asked[-2:], *over], mocked=late)
+    name = "its end is unseen"
+    given = {"Status": "RUNNING", "Input": json.dumps({"cluster": cluster(slug(f"undo: before a plan: {name}"))})}
+    unseen = {"DescribeUnplanned": [given, *[("Sfn.SfnException", "told to")] * 20]}
+    yield Unplanned(name, [*stop, *REFUSED], "Unavailable", ["could not be seen: unknown; it was asked to stop"], mocked=unseen)
     unseen = {"DescribeUnplanned": "Sfn.SfnException"}
     yield Unplanned("it is unseen", [*asked, *REFUSED], "InvalidRequest", ["is no recovery that moved traffic: it is unknown"], mocked=unseen, runs_on=True)
     denied = {"StopUnplanned": "Sfn.SfnException"}
@@ -875,8 +879,10 @@ def run_unplanned(deployment, scenario):
         yield f"the recovery is {status}"
     if scenario.runs_on:
         states.stop_execution(executionArn=arn)
-    elif (output := json.loads(ended["output"]))["cluster"] != cluster(recovery) or "changed nothing" not in output["undone"][0]:
-        yield f"the output was {output}"
+    elif ended["status"] == "SUCCEEDED":
+        output = json.loads(ended["output"])
+        if output["cluster"] != cluster(recovery) or "changed nothing" not in output["undone"][0]:
+            yield f"the output was {output}"
 
 
 def run_stopped(deployment, scenario):
