@@ -53,11 +53,8 @@ impl Output {
 
     /// Writes the result to standard output: the JSON for a script, the document for a person.
     pub(crate) fn result(self, json: &Value, document: &Document) {
-        if self.json {
-            to_stdout(&format!("{}\n", printable_json(json)));
-        } else {
-            to_stdout(&render::terminal(document, console::colors_enabled(), width(&console::Term::stdout())));
-        }
+        self.script(json);
+        self.more(document);
     }
 
     /// Writes the one document of a script; a person is told otherwise.
@@ -85,8 +82,7 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         if self.json {
             // On standard output: a script finds one document there however the command ends.
-            let document = json!({ "error": failure.kind(), "message": failure.message() });
-            to_stdout(&format!("{}\n", printable_json(&document)));
+            self.script(&json!({ "error": failure.kind(), "message": failure.message() }));
         } else {
             let message = printable_lines(failure.message());
             to_stderr(&format!("{} {message}\n", Style::new().red().bold().for_stderr().apply_to("error:")));

@@ -25,6 +25,12 @@ pub struct Access<C, S> {
     pub network: Network,
 }
 
+/// The error for a cluster that the recovery needs and that is not there.
+// Not retried: a cluster that the recovery rests on does not come back by waiting.
+pub fn gone(name: &str) -> StepError {
+    StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone"))
+}
+
 impl<C: ReadClusters, S: Logins> Access<C, S> {
     /// The cluster `name`, which the recovery needs to be there.
     ///
@@ -32,11 +38,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ///
     /// `RewindFailed` where it is gone, and the errors of the read itself.
     pub async fn cluster(&self, name: &str) -> Result<Cluster, StepError> {
-        self.clusters
-            .cluster(name)
-            .await?
-            // Not retried: a cluster that the recovery rests on does not come back by waiting.
-            .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
+        self.clusters.cluster(name).await?.ok_or_else(|| gone(name))
     }
 
     /// The logins for `cluster`: those of the plan's secret, the one first that was current at `moment`, and those of the cluster's own

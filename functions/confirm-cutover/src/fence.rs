@@ -2,6 +2,7 @@
 //! logged in, and what is written there is there alone. It changes nothing, and fails nothing.
 
 use super::{ConfirmCutover, Side};
+use rewind_access::gone;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
@@ -43,11 +44,12 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     }
 
     async fn ways_in(&self, recovery: &Recovery, plan: &Plan, fenced: Side<'_>) -> Result<Vec<String>, StepError> {
-        // Nobody gets in to a restored cluster that is not there any more. A source that is gone is told: it was to be kept.
-        if fenced.cluster == plan.new_cluster && self.access.clusters.cluster(fenced.cluster).await?.is_none() {
-            return Ok(Vec::new());
-        }
-        let cluster = self.access.cluster(fenced.cluster).await?;
+        let cluster = match self.access.clusters.cluster(fenced.cluster).await? {
+            Some(cluster) => cluster,
+            // Nobody gets in to a restored cluster that is not there any more. A source that is gone is told: it was to be kept.
+            None if fenced.cluster == plan.new_cluster => return Ok(Vec::new()),
+            None => return Err(gone(fenced.cluster)),
+        };
         let mut ways: Vec<String> = self.changed_groups(&cluster).into_iter().collect();
         // In a session of its own for each read: two that inspect at once would each wait for the other's to end.
         let others = self.access.others_on_writer(&recovery.id, (&cluster, plan), fenced.moment, &self.clock).await?;

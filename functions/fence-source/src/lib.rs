@@ -14,7 +14,7 @@ pub use layers::Layer;
 
 use jiff::Timestamp;
 use layers::DatabaseLayers;
-use rewind_access::{Access, writer};
+use rewind_access::{Access, gone, writer};
 use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::fence_records::{FenceRecords, HeldLease};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
@@ -176,7 +176,7 @@ where
             return Err(StepError::bug("a plan that moves no traffic fences nothing"));
         }
         // Clients come back to the source all the same: a cluster that somebody has deleted takes no writes.
-        if self.is_gone(&input, &fenced_cluster).await? {
+        let Some(cluster) = self.find(&input, &fenced_cluster).await? else {
             input.plan.refuse_other_source(&self.access.cluster(&input.plan.cluster).await?.resource_id)?;
             let why = Some(format!("{} is gone", fenced_cluster.name));
             return Ok(Output {
@@ -187,8 +187,7 @@ where
                 untouched: Some(false),
                 why,
             });
-        }
-        let cluster = self.access.cluster(&fenced_cluster.name).await?;
+        };
         // Before traffic goes back to the source, too: a cluster that was made anew under its name never had these clients.
         let source = match input.fence {
             FencedSide::Restored => &self.access.cluster(&input.plan.cluster).await?,
@@ -277,12 +276,11 @@ where
         let fenced_cluster = self.cluster_to_fence(&input)?;
         // Without a record nothing is fenced: it is written before the first change, and replaced by a mark after the last.
         let Some(record) = self.recorded(&input, &fenced_cluster).await? else { return Ok(Undone::nothing()) };
-        if self.is_gone(&input, &fenced_cluster).await? {
+        let Some(cluster) = self.find(&input, &fenced_cluster).await? else {
             let (id, key) = (&input.recovery.id, fenced_cluster.record_key);
             self.records.mark_fence_lifted(id, key, self.clock.now()).await?;
             return Ok(Undone::of(vec![format!("{} is gone, and its fence with it", fenced_cluster.name)]));
-        }
-        let cluster = self.access.cluster(&fenced_cluster.name).await?;
+        };
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
         // In place no login was closed, so nothing inside the database has to be restored.
@@ -333,9 +331,13 @@ where
         }
     }
 
-    /// True of a restored cluster that is not there any more.
-    async fn is_gone(&self, input: &Input, fenced_cluster: &FencedCluster) -> Result<bool, StepError> {
-        Ok(input.fence == FencedSide::Restored && self.access.clusters.cluster(&fenced_cluster.name).await?.is_none())
+    /// Reads the cluster to fence; none for a restored one that is not there any more.
+    async fn find(&self, input: &Input, fenced_cluster: &FencedCluster) -> Result<Option<Cluster>, StepError> {
+        let found = self.access.clusters.cluster(&fenced_cluster.name).await?;
+        match input.fence {
+            FencedSide::Restored => Ok(found),
+            FencedSide::Source | FencedSide::Inspect => found.map(Some).ok_or_else(|| gone(&fenced_cluster.name)),
+        }
     }
 
     /// Logs in to fence the cluster. Before the network is closed: where that keeps the functions out too, nothing has been changed
